@@ -135,6 +135,8 @@ class NewJob:
     #: First line for lists: the patch's description.
     title: str = ""
     depends_on: tuple[str, ...] = ()
+    #: It waits for somebody's release before anything is run.
+    held: bool = False
     #: Choices of the submitter: {"no_gates": true}, …
     options: Mapping[str, Any] = field(default_factory=dict)
 

@@ -92,7 +92,8 @@ class Movement(Part):
         self._refuse_overflow(new, max_queue)
         door = {"door": new.origin.door, "digest": new.digest}
         self._tell("ghost.patch.received", job.id, rules.facts(job, **door), lane=job.lane)
-        self._tell("ghost.patch.queued", job.id, rules.facts(job), lane=job.lane)
+        waits = "ghost.patch.held" if new.held else "ghost.patch.queued"
+        self._tell(waits, job.id, rules.facts(job), lane=job.lane)
         return True
 
     def _refuse_overflow(self, new: NewJob, most: int | None) -> None:
@@ -170,7 +171,7 @@ def _columns(new: NewJob) -> dict[str, Any]:
     return {
         "id": new.id,
         "kind": new.kind.value,
-        "state": State.QUEUED.value,
+        "state": (State.HELD if new.held else State.QUEUED).value,
         "lane": new.lane,
         "repo": new.repo,
         "branch": new.branch,

@@ -100,6 +100,14 @@ class Queue(Protocol):
         """How many jobs stand in each (lane, state)."""
         ...
 
+    def branches(self) -> Sequence[tuple[str, str]]:
+        """Every (repository, branch) on which something was applied."""
+        ...
+
+    def committed(self, repo: str, branch: str) -> Sequence[str]:
+        """The applied jobs of a branch that have to have a commit there, oldest first."""
+        ...
+
     def summary_written(self, id: str) -> None:
         """The summary's file is on disk."""
         ...

@@ -105,6 +105,17 @@ ORDER BY j.seq;
 -- Who works on something.
 SELECT DISTINCT owner FROM jobs WHERE state = 'running' AND owner IS NOT NULL ORDER BY owner;
 
+-- name: branches
+-- Where something was applied.
+SELECT DISTINCT repo, branch FROM jobs WHERE state = 'applied' ORDER BY repo, branch;
+
+-- name: committed
+-- Which applied jobs of a branch must have a commit there: a freeze makes none, nor does a rollback of nothing.
+SELECT id FROM jobs
+WHERE state = 'applied' AND repo = :repo AND branch = :branch AND kind IN ('patch', 'rollback')
+    AND json_extract(result, '$.commit') IS NOT NULL
+ORDER BY seq;
+
 -- Jobs: looking ----------------------------------------------------------------------------------------------------
 
 -- name: job

@@ -43,6 +43,12 @@ class Shelf(Part):
     def owners(self) -> Sequence[str]:
         return [row["owner"] for row in self._db.all("owners")]
 
+    def branches(self) -> Sequence[tuple[str, str]]:
+        return [(row["repo"], row["branch"]) for row in self._db.all("branches")]
+
+    def committed(self, repo: str, branch: str) -> Sequence[str]:
+        return [row["id"] for row in self._db.all("committed", repo=repo, branch=branch)]
+
     def next_due_job(self, lane: str) -> float | None:
         row = self._db.one("next_due_job", lane=lane, now=self._clock.wall())
         return None if row is None else row["due"]
