@@ -29,15 +29,15 @@ class Checkout:
         return self.git_dir / "ghost-tmp"
 
 
-def checkouts(repo: Repository) -> Iterator[Checkout]:
-    """Every work tree that is there and points back at its Git folder."""
+def checkouts(repo: Repository, *, head: str | None = None) -> Iterator[Checkout]:
+    """Every work tree that is there and points back at its Git folder; with `head`, those on that branch only."""
     common = Path(repo.identity)
-    main = main_work_tree(repo.handle, common)
-    if main is not None:
-        yield Checkout(where=main, git_dir=common)
     linked = common / "worktrees"
-    for git_dir in sorted(linked.iterdir()) if linked.is_dir() else ():
-        where = _linked(git_dir)
+    for git_dir in (common, *(sorted(linked.iterdir()) if linked.is_dir() else ())):
+        # HEAD is one small file; to find out where a work tree is takes many.
+        if head is not None and head_ref(git_dir) != head:
+            continue
+        where = main_work_tree(repo.handle, common) if git_dir == common else _linked(git_dir)
         if where is not None:
             yield Checkout(where=where, git_dir=git_dir)
 
@@ -53,8 +53,7 @@ def _linked(git_dir: Path) -> Path | None:
 
 def of_branch(repo: Repository, branch: str) -> Checkout | None:
     """Where HEAD is this branch, born or not."""
-    wanted = refs.branch_ref(branch)
-    return next((each for each in checkouts(repo) if head_ref(each.git_dir) == wanted), None)
+    return next(checkouts(repo, head=refs.branch_ref(branch)), None)
 
 
 def at(repo: Repository, where: Path) -> Checkout:
@@ -67,9 +66,12 @@ def at(repo: Repository, where: Path) -> Checkout:
 
 
 def head_ref(git_dir: Path) -> str | None:
-    """The branch that HEAD is; None for a detached one."""
+    """The branch that HEAD is; None for a detached one, and where a work tree was half removed."""
     head = git_dir / "HEAD"
-    if head.is_symlink():
-        return str(head.readlink())
-    text = os.fsdecode(head.read_bytes()).strip()
+    try:
+        if head.is_symlink():
+            return str(head.readlink())
+        text = os.fsdecode(head.read_bytes()).strip()
+    except FileNotFoundError:
+        return None
     return text.removeprefix("ref:").strip() if text.startswith("ref:") else None

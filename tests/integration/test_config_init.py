@@ -220,7 +220,7 @@ class TestVerbs:
         asked = Asked(json=True, workspace=None, verbosity=verbosity)
         loaded = session.open_workspace(asked, must_exist=False)
         assert loaded.settings.workspace == repo / ".ghost"
-        assert capsys.readouterr() == ("", f"made a workspace in {repo}/.ghost\n")
+        assert capsys.readouterr() == ("", f"ghost: made the workspace {repo}/.ghost\n")
         (repo / ".ghost" / "conf" / "ghost.toml").write_text("[lane.A]\nexecutors = 2\n")
         assert session.open_workspace(asked, must_exist=False).settings.default_lane.name == "A"
         assert ("no effect" in capsys.readouterr().err) is (verbosity > 0)
