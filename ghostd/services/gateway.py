@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
-import asyncio
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import astuple
-from pathlib import Path
 
 from ghostd.api.auth import Gatekeeper, host_name
 from ghostd.api.desk import Desk
@@ -17,11 +15,9 @@ from ghostd.api.rate import Limiter
 from ghostd.api.serve import serve
 from ghostd.api.take import Intake, Taker
 from ghostd.base.clock import SystemClock
-from ghostd.base.errors import Cannot
-from ghostd.base.log import log_to_stderr
-from ghostd.config.load import load
 from ghostd.model.settings import ListenSettings, Places, Settings
 from ghostd.security.secrets import load as secrets
+from ghostd.services.http import run_service
 from ghostd.store.db import open_ledger
 from ghostd.store.ports import Ledger
 from ghostd.store.wake import DatagramBell
@@ -86,18 +82,9 @@ async def run(settings: Settings) -> None:
     await serve(front, open_doors(front, LISTENERS), status=status)
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run until SIGTERM; 1 where it can not work."""
-    parser = argparse.ArgumentParser(prog="ghostd-gateway", description=__doc__)
-    parser.add_argument("--workspace", type=Path, required=True)
-    asked = parser.parse_args(argv)
-    log_to_stderr()
-    try:
-        asyncio.run(run(load(asked.workspace).settings))
-    except Cannot as error:
-        _LOG.error("%s", error)
-        return 1
-    return 0
+    return run_service("gateway", run, argv)
 
 
 if __name__ == "__main__":

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
-import asyncio
 import logging
-from pathlib import Path
+from collections.abc import Sequence
 
 from ghostd.api.doors import open_doors, open_local
 from ghostd.api.front import Listener
 from ghostd.api.hub import Hub
 from ghostd.api.serve import serve
-from ghostd.base.errors import Cannot
-from ghostd.base.log import log_to_stderr
-from ghostd.config.load import load
 from ghostd.model.settings import Settings
 from ghostd.services.gateway import build
+from ghostd.services.http import run_service
 from ghostd.store.wake import listen
 
 _LOG = logging.getLogger("status-api")
@@ -42,18 +38,9 @@ def _status(jwt_secrets: object) -> str:
     return "no token secret: POST answers 401; set GHOST_JWT_SECRET"
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run until SIGTERM; 1 where it can not work."""
-    parser = argparse.ArgumentParser(prog="ghostd-status-api", description=__doc__)
-    parser.add_argument("--workspace", type=Path, required=True)
-    asked = parser.parse_args(argv)
-    log_to_stderr()
-    try:
-        asyncio.run(run(load(asked.workspace).settings))
-    except Cannot as error:
-        _LOG.error("%s", error)
-        return 1
-    return 0
+    return run_service("status-api", run, argv)
 
 
 if __name__ == "__main__":

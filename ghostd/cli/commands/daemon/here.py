@@ -57,6 +57,11 @@ def _done(row: Mapping[str, Any]) -> bool:
     return bool(row["state"] == "EXITED" and row["exit"] == 0)
 
 
+def why(row: Mapping[str, Any]) -> str:
+    """The cause of a service's last change; for one that is not up, also what it said last."""
+    return f"{row['why']}: {row['said']}" if row["said"] and not row["pid"] else str(row["why"])
+
+
 def tell(rows: Iterable[Mapping[str, Any]]) -> None:
     """Services with what became of them."""
-    output.table(("SERVICE", "STATE", "WHY"), [(row["name"], row["state"], row["why"]) for row in rows])
+    output.table(("SERVICE", "STATE", "WHY"), [(row["name"], row["state"], why(row)) for row in rows])

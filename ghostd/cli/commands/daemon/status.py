@@ -73,7 +73,7 @@ def _cells(row: Mapping[str, Any]) -> tuple[object, ...]:
         row["restarts"],
         size(row["memory_bytes"]) if row["memory_bytes"] is not None else "-",
         " ".join(_limit(key, value) for key, value in row["limits"].items()) or "-",
-        row["why"],
+        here.why(row),
     )
 
 
