@@ -114,14 +114,8 @@ def in_use(name: str) -> bool:
 
 def remove(folder: Path) -> None:
     """Remove a folder whatever a gate did to its permissions."""
-
-    def unlock(function: Callable[..., object], name: str, _: object) -> None:
-        path = Path(name)
-        path.parent.chmod(stat.S_IRWXU)
-        if path.is_dir() and not path.is_symlink():
-            path.chmod(stat.S_IRWXU)
-            shutil.rmtree(path, onerror=unlock)
-        else:
-            function(name)
-
-    shutil.rmtree(folder, onerror=unlock)
+    for above, names, _ in os.walk(folder):
+        for path in (Path(above, name) for name in names):
+            if not path.is_symlink():
+                path.chmod(stat.S_IRWXU)
+    shutil.rmtree(folder)
