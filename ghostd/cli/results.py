@@ -28,7 +28,8 @@ def show(results: Sequence[Mapping[str, Any]], *, quiet: bool) -> None:
 
 def _line(one: Mapping[str, Any]) -> str:
     commit, stat = (one["commit"] or "")[:10], one["stat"]
-    size = f"{stat['files']} files +{stat['insertions']} -{stat['deletions']}" if one["commit"] or stat["files"] else ""
+    files = f"{stat['files']} file{'' if stat['files'] == 1 else 's'}"
+    size = f"{files} +{stat['insertions']} -{stat['deletions']}" if one["commit"] or stat["files"] else ""
     pending = "files are pending" if one["worktree"] == "pending" else ""
     words = (f"{one['status']:<11}", one_line(str(one["id"] or "?"), 80), commit, size, pending)
     return "  ".join(word for word in words if word).rstrip()
