@@ -138,7 +138,7 @@ class _Scanner:
             text, end = scanstring(self.text, at + 1, True)
         except JSONDecodeError as error:
             hint = "; a line end inside a text is written \\n" if "control" in error.msg else ""
-            self.stop(error.msg + hint, error.pos, path)
+            self.stop(error.msg.removesuffix(" at") + hint, error.pos, path)
         problem = flaw(text)
         if problem:
             self.stop(problem, at, path)
