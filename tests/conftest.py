@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from acceptance_tools import git
 
 HOUSE = Path(__file__).resolve().parent.parent
 
@@ -48,13 +48,6 @@ def _seal() -> None:
 
 # At import, so that whatever a session-wide fixture starts is sealed as well.
 _seal()
-
-
-def git(where: Path, *arguments: str) -> str:
-    """What git printed, stripped; a failure fails the test with git's own words."""
-    done = subprocess.run(["git", *arguments], cwd=where, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from ghostd.api import answers, measure, views
+from ghostd.api import answers, views
 from ghostd.api.front import Ask, Front
 from ghostd.base.errors import Cannot
 
@@ -31,7 +31,7 @@ async def examine(front: Front) -> dict[str, Any]:
     status = await daemon(front)
     writable, metrics = await asyncio.gather(
         front.desk.aside(lambda: _writable(front.places.run)),
-        front.desk.aside(lambda: measure.machine(front.places.state)),
+        front.desk.aside(lambda: _machine(front.places.state)),
     )
     address = gateway_address(front, status)
     bound = bool(address) and await _connects(address)
@@ -43,6 +43,13 @@ async def examine(front: Front) -> dict[str, Any]:
         metrics=metrics,
         now=front.clock.wall(),
     )
+
+
+def _machine(folder: Path) -> dict[str, Any]:
+    # Imported at the first question, because most of these processes are never asked.
+    from ghostd.monitor.probes import machine
+
+    return machine(folder)
 
 
 async def daemon(front: Front) -> dict[str, Any]:

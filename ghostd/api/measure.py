@@ -1,10 +1,8 @@
-"""What the machine and the services use, read without waiting: two looks make a share of the CPU, none blocks."""
+"""What the services use, read without waiting: two looks make a share of the CPU, none blocks."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 
@@ -31,20 +29,3 @@ class Meter:
             # It ended since the supervisor told of it, or is another user's.
             self._known.pop(pid, None)
             return {}
-
-
-def machine(folder: Path) -> dict[str, Any]:
-    """The original's `system_metrics`, of the machine and of the disk that holds `folder`."""
-    import psutil
-
-    # None on a machine without any interface.
-    network = psutil.net_io_counters()
-    return {
-        "cpu": {"count": os.cpu_count() or 1, "percent": psutil.cpu_percent(interval=None)},
-        "memory": {"percent": psutil.virtual_memory().percent},
-        "disk": {"percent": psutil.disk_usage(str(folder)).percent},
-        "network": {
-            "bytes_recv": getattr(network, "bytes_recv", 0),
-            "bytes_sent": getattr(network, "bytes_sent", 0),
-        },
-    }

@@ -13,6 +13,7 @@ from ghostd.model.alert import Alert
 from ghostd.model.event import Event
 from ghostd.model.job import Job, State
 from ghostd.model.settings import Places
+from ghostd.monitor.rules import Gateway, component_form
 
 _PUBLIC_STATUS = {State.HELD: "queued", State.RUNNING: "queued"}
 
@@ -134,24 +135,7 @@ def health(
     metrics: Mapping[str, Any],
     now: float,
 ) -> dict[str, Any]:
-    """The component form of health. `executors` None: the supervisor could not be asked.
-
-    The components keep the original's names, whatever is behind them today.
-    """
-    running = executors is not None and bool(executors) and all(executors.values())
-    # A door that its owner has switched off is not amiss.
-    well = writable and (webhook == "off" or (bound and webhook == "operational"))
-    overall = "healthy" if well and running else "unknown" if well and executors is None else "degraded"
-    return {
-        "components": {
-            "flask_responsive": True,
-            "fs_writable": writable,
-            "ghost_runner": "up" if executors and any(executors.values()) else "down",
-            "port_5555_bound": bound,
-            "webhook_endpoint": webhook,
-        },
-        "overall_status": overall,
-        "system_metrics": dict(metrics),
-        "timestamp": rfc3339(now),
-        "version": __version__,
-    }
+    """The component form of health as this process sees it, which answers by answering."""
+    gateway = Gateway(bound=bound, responsive=True, webhook=webhook)
+    works = None if executors is None else list(executors.values())
+    return component_form(gateway, works, writable=writable, metrics=metrics, time=rfc3339(now), version=__version__)

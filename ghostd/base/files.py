@@ -28,8 +28,9 @@ def sync_dir(path: Path) -> None:
         os.close(fd)
 
 
-def write_atomic(path: Path, data: bytes, *, mode: int = PRIVATE_FILE) -> None:
-    """Replace `path` by `data`. A kill at any line leaves the old file or the new, at worst with a `.tmp` beside."""
+@contextlib.contextmanager
+def _aside(path: Path, data: bytes, mode: int) -> Iterator[str]:
+    """A synced file with `data` beside `path`, for the block to put into place; removed if it does not."""
     fd, temporary = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".tmp", dir=path.parent)
     try:
         with os.fdopen(fd, "wb") as file:
@@ -37,11 +38,16 @@ def write_atomic(path: Path, data: bytes, *, mode: int = PRIVATE_FILE) -> None:
             file.write(data)
             file.flush()
             os.fsync(fd)
-        os.replace(temporary, path)
-    except BaseException:
+        yield temporary
+    finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
-        raise
+
+
+def write_atomic(path: Path, data: bytes, *, mode: int = PRIVATE_FILE) -> None:
+    """Replace `path` by `data`. A kill at any line leaves the old file or the new, at worst with a `.tmp` beside."""
+    with _aside(path, data, mode) as temporary:
+        os.replace(temporary, path)
     sync_dir(path.parent)
 
 
@@ -49,18 +55,11 @@ def create_exclusive(path: Path, data: bytes, *, mode: int = PRIVATE_FILE) -> bo
     """Write a file that must not exist yet, durable; False where it does. Two writers: one wins, whole."""
     if path.exists():
         return False
-    fd, temporary = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".tmp", dir=path.parent)
-    try:
-        with os.fdopen(fd, "wb") as file:
-            os.fchmod(fd, mode)
-            file.write(data)
-            file.flush()
-            os.fsync(fd)
-        os.link(temporary, path)
-    except FileExistsError:
-        return False
-    finally:
-        os.unlink(temporary)
+    with _aside(path, data, mode) as temporary:
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            return False
     sync_dir(path.parent)
     return True
 

@@ -16,15 +16,16 @@ TIMEOUT = 1.0
 
 
 def machine(folder: Path) -> dict[str, Any]:
-    """CPU since the last call, memory, network, and the disk of `folder`."""
+    """The original's `system_metrics`: CPU since the last call, memory, network, and the disk of `folder`."""
+    # None on a machine without any interface.
     network = psutil.net_io_counters()
     return {
         "cpu": {"count": os.cpu_count() or 1, "percent": psutil.cpu_percent(interval=None)},
         "memory": {"percent": psutil.virtual_memory().percent},
         "disk": {"percent": psutil.disk_usage(str(folder)).percent},
         "network": {
-            "bytes_recv": network.bytes_recv,
-            "bytes_sent": network.bytes_sent,
+            "bytes_recv": getattr(network, "bytes_recv", 0),
+            "bytes_sent": getattr(network, "bytes_sent", 0),
         },
     }
 

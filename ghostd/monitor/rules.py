@@ -237,28 +237,49 @@ class Gateway:
 def health(
     snapshot: Snapshot, gateway: Gateway, *, writable: bool, metrics: Mapping[str, Any], version: str
 ) -> dict[str, Any]:
-    """The component form of health, under the original's names whatever is behind them today."""
+    """The component form of health as the monitor sees it."""
     running = [_executor_works(snapshot, lane) for lane in snapshot.waiting]
-    well = writable and gateway.bound and gateway.responsive and gateway.webhook == "operational"
+    executors = None if snapshot.services is None else running
+    return component_form(
+        gateway, executors, writable=writable, metrics=metrics, time=rfc3339(snapshot.wall), version=version
+    )
+
+
+def component_form(
+    gateway: Gateway,
+    executors: Sequence[bool] | None,
+    *,
+    writable: bool,
+    metrics: Mapping[str, Any],
+    time: str,
+    version: str,
+) -> dict[str, Any]:
+    """Health under the original's names, whatever is behind them today.
+
+    `executors`: whether each works; None where the supervisor could not be asked.
+    """
+    # A door that its owner has switched off is not amiss.
+    operational = gateway.bound and gateway.responsive and gateway.webhook == "operational"
+    well = writable and (operational or gateway.webhook == "off")
     return {
         "components": {
             "flask_responsive": gateway.responsive,
             "fs_writable": writable,
-            "ghost_runner": "up" if any(running) else "down",
+            "ghost_runner": "up" if any(executors or ()) else "down",
             "port_5555_bound": gateway.bound,
             "webhook_endpoint": gateway.webhook,
         },
-        "overall_status": _overall(well=well, running=running, asked=snapshot.services is not None),
+        "overall_status": _overall(executors, well=well),
         "system_metrics": dict(metrics),
-        "timestamp": rfc3339(snapshot.wall),
+        "timestamp": time,
         "version": version,
     }
 
 
-def _overall(*, well: bool, running: Sequence[bool], asked: bool) -> str:
-    if well and running and all(running):
+def _overall(executors: Sequence[bool] | None, *, well: bool) -> str:
+    if well and executors and all(executors):
         return "healthy"
-    return "unknown" if well and not asked else "degraded"
+    return "unknown" if well and executors is None else "degraded"
 
 
 # The engine's journal -------------------------------------------------------------------------------------------
