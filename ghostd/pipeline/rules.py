@@ -220,7 +220,23 @@ def decide(verdicts: Iterable[Verdict], validation: Validation) -> Commit | Reje
 #: What may be gone at the next attempt by itself.
 TRANSIENT = frozenset({"disk-full", "os-error", "ledger-busy", "gate-error", "gate-timeout", "branch-contended"})
 #: No verdict either, but a person has to act first: trying again would only repeat the wait.
-STUCK = frozenset({"git-locked", "repo-missing", "repo-invalid", "repo-unsupported"})
+STUCK = frozenset(
+    {
+        "git-locked",
+        "git-failed",
+        "git-missing",
+        "repo-missing",
+        "repo-invalid",
+        "repo-unsupported",
+        "repo-foreign",
+        "bad-branch",
+        "unsafe-tree",
+        "ledger-damaged",
+        "ledger-too-new",
+        "ledger-unreachable",
+        "bug",
+    }
+)
 
 
 def after_failure(kind: str, attempts: int, max_retries: int, now: float) -> float | Happening:
@@ -228,8 +244,13 @@ def after_failure(kind: str, attempts: int, max_retries: int, now: float) -> flo
     if kind in STUCK or (kind in TRANSIENT and attempts > max_retries):
         return Happening.FAIL
     if kind in TRANSIENT:
-        return now + RETRY_PAUSES[min(attempts, len(RETRY_PAUSES)) - 1]
+        return now + pause(attempts)
     return Happening.REJECT
+
+
+def pause(attempts: int) -> float:
+    """Seconds before the attempt after so many."""
+    return RETRY_PAUSES[min(attempts, len(RETRY_PAUSES)) - 1]
 
 
 def dependencies(states: Mapping[str, State | None], stands: Mapping[str, bool]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import replace
 
@@ -13,6 +14,8 @@ from ghostd.pipeline import change, phase, result, rules
 from ghostd.pipeline.attempt import Attempt, LeaseLost
 from ghostd.pipeline.land import known, land, learn, record
 from ghostd.pipeline.workshop import Workshop
+
+_LOG = logging.getLogger(__name__)
 
 
 class Worker:
@@ -32,7 +35,7 @@ class Worker:
         except LeaseLost:
             return claim.job.id
         except BaseException:
-            # Interrupted, or a bug: back into the queue at once. What was committed is found by the next attempt.
+            # Interrupted: back into the queue at once. What was committed is found by the next attempt.
             self._give_back(claim)
             raise
         self._shop.ledger.finish(claim, outcome)
@@ -43,7 +46,7 @@ class Worker:
         self._shop.ledger.finish(claim, Outcome(happening=Happening.RETRY, result={}, retry_at=now))
 
     def _outcome(self, claim: Claim) -> Outcome:
-        """Every way in which an attempt can end, as a value; only a bug or a lost lease is an exception."""
+        """Every way in which an attempt can end, as a value; only a lost lease is an exception."""
         lane = replace(self._lane, branch=claim.job.branch)
         begun = time.monotonic()
         try:
@@ -57,10 +60,23 @@ class Worker:
             return _ended(attempt, error)
         except OSError as error:
             return _ended(attempt, of_os_error(error, f"finish {claim.job.id}"))
+        except LeaseLost:
+            raise
+        except Exception as error:  # noqa: BLE001 - the worker's door: one patch that trips over a bug of ours must not stop its lane
+            _LOG.exception("a bug met %s", claim.job.id)
+            return _ended(attempt, _bug(claim.job.id, error))
 
     def _without_repository(self, claim: Claim, error: Cannot) -> Outcome:
         told = result.blank(claim.job.id, "failed", lane=claim.job.lane, branch=claim.job.branch, error=error.as_json())
         return Outcome(happening=Happening.FAIL, result=told)
+
+
+def _bug(id: str, error: Exception) -> Cannot:
+    return Cannot(
+        f"finish {id}: this is a bug of ghost: {type(error).__name__}: {error}",
+        kind="bug",
+        hint="the executor's log has the report; please send it",
+    )
 
 
 def _by_kind(attempt: Attempt) -> Outcome:
@@ -88,7 +104,7 @@ def _ended(attempt: Attempt, error: Cannot) -> Outcome:
     """Reject, try again, or give up, as the error's kind says; behind the commit point only record."""
     job = attempt.job
     if attempt.committed:
-        soon = attempt.shop.clock.wall() + rules.RETRY_PAUSES[0]
+        soon = attempt.shop.clock.wall() + rules.pause(job.attempts)
         return Outcome(happening=Happening.RETRY, result={"error": error.as_json()}, retry_at=soon)
     limit = from_canonical(job.body).execution.max_retries if job.kind is Kind.PATCH else len(rules.RETRY_PAUSES)
     match rules.after_failure(error.kind, job.attempts, limit, attempt.shop.clock.wall()):

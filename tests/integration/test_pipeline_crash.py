@@ -91,6 +91,27 @@ def test_a_kill_at_a_durable_step(checked_out: Path, module: str, name: str, mom
     assert [event["type"] for event in shown["events"]].count("ghost.patch.applied") == 1
 
 
+@pytest.mark.parametrize(
+    ("module", "name"), [("ghostd.pipeline.change", "apply"), ("ghostd.repo.worktree", "materialise")]
+)
+def test_a_bug_of_ours_ends_one_patch_and_not_its_lane(checked_out: Path, module: str, name: str) -> None:
+    """Before the commit point the patch has failed; after it the record is made by the next attempt."""
+    repo = checked_out
+    child = CHILD.replace("os.kill(os.getpid(), signal.SIGKILL)", "raise RuntimeError('planted')")
+    argv = [sys.executable, "-c", child, module, name, "before", "1"]
+    done = subprocess.run(argv, cwd=repo, input=PATCH, capture_output=True, text=True, timeout=60, check=False)
+    committed = name == "materialise"
+    assert done.returncode == (0 if committed else 1), done.stderr
+    assert "RuntimeError: planted" in done.stderr
+    (other,) = ghost(repo, "apply", "-", stdin=patch_text("next", write_op("next", "x\n")))["patches"]
+    assert other["status"] == "applied"
+    shown = ghost(repo, "show", "p")
+    assert (shown["status"], (shown["error"] or {}).get("kind")) == (
+        ("applied", None) if committed else ("failed", "bug")
+    )
+    assert git(repo, "status", "--porcelain") == ""
+
+
 def test_the_worktree_of_a_killed_gate_is_swept_and_its_processes_do_not_matter(repo: Path, workspace: Path) -> None:
     conf = workspace / "conf" / "ghost.toml"
     pid = workspace / "pid"
