@@ -89,6 +89,10 @@ def run(group: click.Group, program: str) -> int:
     except Cannot as error:
         output.failure(error.as_json(), f"{program}: {error}")
         return FAILED
+    except click.exceptions.NoArgsIsHelpError as error:
+        # Called bare: the help is the answer, in its own shape.
+        output.talk(error.format_message())
+        return USAGE
     except click.UsageError as error:
         hint = f"see {program} --help" if error.ctx is None else f"see {error.ctx.command_path} --help"
         message = error.format_message()

@@ -37,9 +37,12 @@ def command(*, asked: Asked, file: str, target: str, style: str, path: Path | No
     if len(found) != 1:
         raise Cannot(f"convert {file}: it holds {len(found)} patches", kind="several", hint="give one patch at a time")
     patch = read_patch(found[0].data, max_bytes=store.max_patch, prefixes=lane.path_prefixes if lane else ())
-    text = dump(convert(patch, Format(target)), style="yaml" if style == "yaml" else "json")
+    text = dump(convert(patch, Format(target)), style="yaml" if style == "yaml" and not asked.json else "json")
     if path is None:
         sys.stdout.buffer.write(text)
         return
     write_atomic(path, text, mode=0o644)
-    output.talk(f"ghost: wrote {path}")
+    if asked.json:
+        output.emit({"id": patch.id, "format": target, "file": str(path)})
+    else:
+        output.talk(f"ghost: wrote {path}")
