@@ -58,7 +58,8 @@ def _once(gate: GateSettings, subject: Subject, bench: Bench, deadline: float) -
         finished = run_limited(
             gate.run,
             cwd=files,
-            env=_environment(home) | subject.facts | {"GHOST_GATE": gate.name},
+            # The copy lies inside of somebody's repository: no git of a gate may find that one by looking upward.
+            env=_environment(home) | subject.facts | {"GHOST_GATE": gate.name, "GIT_CEILING_DIRECTORIES": str(folder)},
             limits=gate.limits,
             timeout=max(0.0, min(gate.timeout, deadline - time.monotonic())),
             on_tick=bench.on_tick,

@@ -182,7 +182,7 @@ def gate(workspace: Path, **keys: Any) -> None:
 
 
 def test_a_gate_sees_the_result_in_a_place_of_its_own_and_its_no_is_a_verdict(ghost, workspace, repo):
-    gate(workspace, run="test -f new && test ! -e .git && touch litter && ! grep -q bad new")
+    gate(workspace, run="test -f new && ! git rev-parse --git-dir && touch litter && ! grep -q bad new")
     good = ghost("apply", "-", "--json", stdin=patch_text("good", write_op("new", "fine\n")))
     assert good.status == 0, good.stdout
     assert [(g["name"], g["status"]) for g in good.result["gates"]] == [("g", "passed")]
