@@ -1,8 +1,9 @@
 """The index of a work tree: some of its entries read, some replaced, all others kept as they are.
 
-The git binary does the reading and writing, because it alone knows every shape that an index can have (split, sparse,
-versions 2 to 4). It is kept away from people's files, since looking at those can run their filters: an entry that we
-replace says "look at the content", and the file keeps its time, so that what had to be looked at still has to be.
+The git binary does the reading and writing where an index is not of the plain kind, because it alone knows every shape
+that one can have (split, sparse, versions 3 and 4). It is kept away from people's files, since looking at those can run
+their filters: an entry that we replace says "look at the content", and the file keeps its time, so that what had to be
+looked at still has to be.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 
 from ghostd.base.files import sync_dir
 from ghostd.model.tree import Entry, Mode
-from ghostd.repo import locks
+from ghostd.repo import locks, plain_index
 from ghostd.repo.checkout import Checkout
 from ghostd.repo.git import Repository, failed
 
@@ -72,6 +73,9 @@ def _identity(index: Path) -> tuple[int, ...]:
 
 
 def _read(repo: Repository, checkout: Checkout, paths: frozenset[bytes]) -> dict[bytes, Staged]:
+    plain = plain_index.entries(checkout.index, paths)
+    if plain is not None:
+        return {path: Staged(entry=entry) for path, entry in plain.items()}
     limit = [os.fsdecode(path) for path in paths] if len(paths) <= _MANY else []
     done = repo.git("ls-files", "-t", "-s", "-z", "--", *limit, git_dir=checkout.git_dir)
     if done.status:
@@ -129,7 +133,9 @@ def replace(
     aside = checkout.git_dir / "ghost-index"
     aside.unlink(missing_ok=True)
     before = _copy(checkout.index, aside)
-    _update(repo, checkout, aside, ("--index-info",), b"".join(_info(path, entry) for path, entry in entries.items()))
+    if before is None or not plain_index.replace(aside, entries):
+        lines = b"".join(_info(path, entry) for path, entry in entries.items())
+        _update(repo, checkout, aside, ("--index-info",), lines)
     kept_out = b"".join(path + b"\0" for path in hidden)
     if kept_out:
         _update(repo, checkout, aside, ("--skip-worktree", "--stdin"), kept_out)
