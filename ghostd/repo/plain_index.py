@@ -15,6 +15,8 @@ from pathlib import Path
 import pygit2
 from pygit2.enums import FileMode
 
+from ghostd.base.errors import Cannot
+from ghostd.base.log import one_line
 from ghostd.model.tree import Entry, Mode
 
 _PLAIN = b"DIRC\0\0\0\2"
@@ -73,7 +75,7 @@ def _first(index: pygit2.Index, path: bytes) -> int:
 def replace(aside: Path, changes: Mapping[bytes, Entry | None]) -> bool:
     """Set (None: remove) entries in a copy of an index, whole and synced; False where it is not plain and untouched.
 
-    A set entry has no times in it, which tells git to look at the content.
+    A set entry has no times in it, which tells git to look at the content. Raises Cannot of kind git-failed.
     """
     index = opened(aside)
     try:
@@ -90,5 +92,10 @@ def replace(aside: Path, changes: Mapping[bytes, Entry | None]) -> bool:
             for below in [name.decode() for name, _ in _found(index, path) if name != path.encode()]:
                 index.remove(below)
             index.add(pygit2.IndexEntry(path, pygit2.Oid(hex=entry.oid), FileMode(entry.mode)))
-    index.write()
+    try:
+        index.write()
+    except (OSError, pygit2.GitError) as error:
+        raise Cannot(
+            f"write {aside}: {one_line(str(error))}", kind="git-failed", hint="see to the disk and its permissions"
+        ) from error
     return True

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from acceptance_tools import git
 
+from ghostd.base.errors import Cannot
 from ghostd.model.tree import Entry, Mode
 from ghostd.repo import plain_index
 
@@ -21,8 +22,8 @@ NAMES = ["a", "a-b", "a/b", "a/b/c", "a.b", "a0", "z", "zz", "ä/ö", "d/e/f", "
 
 def staged(where: Path, index: Path) -> list[str]:
     done = subprocess.run(
-        ["git", "-c", "core.quotePath=false", "ls-files", "-s"], cwd=where, env={"GIT_INDEX_FILE": str(index), "PATH": "/usr/bin:/bin"},
-        capture_output=True, text=True, check=True,
+        ["git", "-c", "core.quotePath=false", "ls-files", "-s"],
+        cwd=where, env={"GIT_INDEX_FILE": str(index), "PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=True,
     )  # fmt: skip
     return done.stdout.splitlines()
 
@@ -91,3 +92,14 @@ def test_a_missing_a_broken_and_a_conflicting_index_are_left_to_git(repo: Path, 
     lines = [f"100644 {BLOB} {stage}\tapp.py" for stage in (1, 2, 3)]
     fill(repo, repo / ".git" / "index", [f"0 {'0' * 40}\tapp.py", *lines])
     assert plain_index.entries(repo / ".git" / "index", [b"app.py"]) is None
+
+
+def test_an_index_that_can_not_be_written_is_an_expected_failure(repo: Path) -> None:
+    """Somebody holds the lock that libgit2 takes; with a full disk it goes the same way."""
+    index = repo / ".git" / "index"
+    before = index.read_bytes()
+    index.with_name("index.lock").touch()
+    with pytest.raises(Cannot) as caught:
+        plain_index.replace(index, {b"app.py": None})
+    assert caught.value.kind == "git-failed"
+    assert index.read_bytes() == before
