@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import subprocess
@@ -20,10 +21,14 @@ GONE = "0 " + "0" * 40
 NAMES = ["a", "a-b", "a/b", "a/b/c", "a.b", "a0", "z", "zz", "ä/ö", "d/e/f", "d/e-f", "d/e"]
 
 
+def on(index: Path) -> dict[str, str]:
+    return os.environ | {"GIT_INDEX_FILE": str(index)}
+
+
 def staged(where: Path, index: Path) -> list[str]:
     done = subprocess.run(
         ["git", "-c", "core.quotePath=false", "ls-files", "-s"],
-        cwd=where, env={"GIT_INDEX_FILE": str(index), "PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=True,
+        cwd=where, env=on(index), capture_output=True, text=True, check=True,
     )  # fmt: skip
     return done.stdout.splitlines()
 
@@ -31,7 +36,7 @@ def staged(where: Path, index: Path) -> list[str]:
 def fill(where: Path, index: Path, lines: list[str]) -> None:
     subprocess.run(
         ["git", "update-index", "--index-info"], cwd=where, input="\n".join(lines) + "\n", text=True, check=True,
-        env={"GIT_INDEX_FILE": str(index), "PATH": "/usr/bin:/bin"},
+        env=on(index),
     )  # fmt: skip
 
 
