@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ghostd.base.errors import Cannot
-from ghostd.model.job import Job, Kind, Landed, NewJob, Origin
+from ghostd.model.job import Job, Kind, NewJob, Origin
 from ghostd.model.settings import LaneSettings
 from ghostd.pipeline import phase, rollback
 from ghostd.pipeline.land import learn
@@ -15,7 +15,7 @@ from ghostd.repo.git import Repository
 
 def for_rollback(shop: Workshop, ids: Sequence[str], origin: Origin, *, with_dependents: bool) -> Job:
     """Queue a rollback. Raises Cannot(unknown-id, several-branches) before anything is written."""
-    lane, repo, _ = place(shop, ids)
+    lane, repo = _place(shop, ids)
     return _put(
         shop,
         "rollback",
@@ -25,7 +25,7 @@ def for_rollback(shop: Workshop, ids: Sequence[str], origin: Origin, *, with_dep
 
 def try_rollback(shop: Workshop, ids: Sequence[str], *, with_dependents: bool) -> rollback.Trial:
     """What a rollback would do, in memory."""
-    lane, repo, _ = place(shop, ids)
+    lane, repo = _place(shop, ids)
     return rollback.attempt(rollback.branch(shop, repo, lane.branch), ids, with_dependents=with_dependents)
 
 
@@ -43,28 +43,27 @@ def _put(shop: Workshop, kind: str, make: Callable[[int], NewJob]) -> Job:
             return put.job
 
 
-def place(shop: Workshop, ids: Sequence[str]) -> tuple[LaneSettings, Repository, list[Landed]]:
-    """The lane and repository whose branch holds all these ids, and their commits."""
+def _place(shop: Workshop, ids: Sequence[str]) -> tuple[LaneSettings, Repository]:
+    """The lane and repository whose branch holds all these ids."""
     for lane in shop.settings.lanes.values():
         learn(shop, shop.repositories.of(lane), lane.branch)
-    found = {id: _where(shop, id) for id in ids}
-    lanes = {(repo.identity, lane.branch): (lane, repo) for lane, repo, _ in found.values()}
+    found = [_where(shop, id) for id in ids]
+    lanes = {(repo.identity, lane.branch): (lane, repo) for lane, repo in found}
     if len(lanes) > 1:
         raise Cannot(
             f"take back {', '.join(ids)} together: they are on different branches",
             kind="several-branches",
             hint="take back those of one branch at a time",
         )
-    lane, repo = next(iter(lanes.values()))
-    return lane, repo, [landed for _, _, landed in found.values()]
+    return next(iter(lanes.values()))
 
 
-def _where(shop: Workshop, id: str) -> tuple[LaneSettings, Repository, Landed]:
+def _where(shop: Workshop, id: str) -> tuple[LaneSettings, Repository]:
     for lane in shop.settings.lanes.values():
         repo = shop.repositories.of(lane)
         landed = shop.ledger.landed(repo.identity, lane.branch, id)
         if landed is not None:
-            return shop.settings.lanes.get(landed.lane, lane), repo, landed
+            return shop.settings.lanes.get(landed.lane, lane), repo
     job = shop.ledger.get(id)
     why = f"it was never applied (it is {job.state})" if job else "no commit bears this id"
     raise Cannot(f"take back {id}: {why}", kind="unknown-id", hint="ghost log lists the ids")
