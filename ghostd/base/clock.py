@@ -31,5 +31,4 @@ class SystemClock:
 
 def rfc3339(wall: float) -> str:
     """A wall time as RFC 3339 in UTC with milliseconds: `2025-07-29T06:30:00.000Z`."""
-    moment = datetime.fromtimestamp(wall, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+    return datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"

@@ -9,15 +9,18 @@ import os
 import socket
 
 
-def notify(*assignments: str) -> bool:
-    """Send `READY=1`, `STATUS=…`, `WATCHDOG=1`, … to the supervisor; False where there is none."""
+def notify(*assignments: str, patience: float = 1.0) -> bool:
+    """Send `READY=1`, `STATUS=…`, `WATCHDOG=1`, … to the supervisor; False where there is none.
+
+    A supervisor whose ear is full is waited for, `patience` seconds at most.
+    """
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
         return False
     name = "\0" + address[1:] if address.startswith("@") else address
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
         # A supervisor that hangs does not read; whoever waits for it for ever hangs as well.
-        sock.settimeout(1.0)
+        sock.settimeout(patience)
         try:
             sock.sendto("\n".join(assignments).encode(), name)
         except OSError:

@@ -89,6 +89,7 @@ def start(
 
 PIPE = subprocess.PIPE
 STDOUT = subprocess.STDOUT
+TimeoutExpired = subprocess.TimeoutExpired
 
 
 def kill_group(pid: int, sig: signal.Signals = signal.SIGKILL) -> None:

@@ -19,6 +19,7 @@ VERBS = {
     "status": Verb(module=_HERE + "status", summary="The services, their states, and why."),
     "logs": Verb(module=_HERE + "logs", summary="What a service wrote."),
     "check": Verb(module=_HERE + "check", summary="Every problem of the configuration at once."),
+    "doctor": Verb(module=_HERE + "doctor", summary="What this machine has for ghost, and what is missing."),
 }
 
 

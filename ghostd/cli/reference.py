@@ -41,7 +41,9 @@ def _walk(command: click.Command, path: str) -> Iterator[tuple[str, click.Comman
 
 
 def _command(path: str, command: click.Command) -> str:
-    context = click.Context(command, info_name=path, max_content_width=100, terminal_width=100)
+    # As at run time, where a command has these from its program; click keeps the first help option that it makes.
+    names = ghost.context_settings["help_option_names"]
+    context = click.Context(command, info_name=path, max_content_width=100, terminal_width=100, help_option_names=names)
     return f"## `{path}`\n\n```text\n{command.get_help(context).rstrip()}\n```\n"
 
 

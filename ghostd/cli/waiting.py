@@ -29,8 +29,23 @@ def open_shop(asked: Asked, *, must_exist: bool = True, repo: Path | None = None
     shop = build(open_workspace(asked, must_exist=must_exist, repo=repo).settings)
     try:
         yield shop
+        _prove(shop)
     finally:
         shop.close()
+
+
+def _prove(shop: Workshop) -> None:
+    """Append to the proof logs what this command did without a daemon. What can not be appended now waits."""
+    # Most commands only look, and do not pay for it.
+    from ghostd.pipeline import chain
+
+    for name in sorted(shop.worked):
+        lane = shop.settings.lanes[name]
+        try:
+            while chain.catch_up(shop, shop.repositories.of(lane), lane.branch) >= chain.MOST:
+                pass
+        except (Cannot, OSError) as error:
+            output.talk(f"ghost: the proofs of lane {name} wait in the ledger: {error}")
 
 
 def daemon(shop: Workshop) -> Control | None:
@@ -81,6 +96,7 @@ class Finisher:
     def _work(self, job: Job) -> bool:
         """Do the lane's next job here; False where nothing can be claimed now."""
         self.catch_up()
+        self.shop.worked.add(job.lane)
         void(self.shop)
         return Worker(self.shop, self.shop.settings.lanes[job.lane]).run_one() is not None
 

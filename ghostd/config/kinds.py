@@ -265,6 +265,11 @@ def _absolute(text: str) -> str | None:
     return text if text.startswith("/") and "\0" not in text else None
 
 
+def _inside(text: str) -> str | None:
+    parts = text.split("/")
+    return text if all(part not in ("", ".", "..", ".git") for part in parts) and "\0" not in text else None
+
+
 def _pattern(text: str) -> str | None:
     try:
         re.compile(text)
@@ -358,6 +363,7 @@ SIGNAL = _parsed('a signal such as "TERM"', _signal)
 URL = _parsed("an http or https address", _web_address)
 ORIGIN = _parsed('an origin such as "https://example.org"', _web_origin)
 ABSOLUTE = _parsed("an absolute path", _absolute)
+INSIDE = _parsed("a path inside the repository", _inside)
 PATTERN = _parsed("a regular expression", _pattern)
 PATH = Kind(says="a path", read=_path)
 TEXTS = list_of(TEXT)

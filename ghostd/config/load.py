@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ghostd.base.errors import Cannot
-from ghostd.config import rules
+from ghostd.config import presets, rules
 from ghostd.config.problems import ERROR, BadConfig, Problem, dotted
 from ghostd.config.read import Draft, read_files
 from ghostd.model import settings as model
@@ -110,7 +110,7 @@ def _settings(draft: Draft, workspace: Path) -> model.Settings:
         workspace=workspace,
         ghost=model.GhostSettings(**ghost),
         lanes=_all(draft, rules.LANE, model.LaneSettings, repo=home(workspace)),
-        gates=_all(draft, rules.GATE, model.GateSettings),
+        gates=_gates(draft),
         services=_services(draft, workspace),
         listen=model.ListenSettings(**plain("listen")),
         bridges=_all(draft, ("bridge",), model.BridgeSettings),
@@ -129,6 +129,18 @@ def _settings(draft: Draft, workspace: Path) -> model.Settings:
 
 def _all(draft: Draft, path: tuple[str, ...], make: Any, **defaults: Any) -> Mapping[str, Any]:
     return {name: make(**{"name": name, **defaults, **given}) for name, given in draft.named.get(path, {}).items()}
+
+
+def _gates(draft: Draft) -> Mapping[str, model.GateSettings]:
+    """A gate without a command can not run; the others are what they say, on top of their presets."""
+    found = draft.named.get(rules.GATE, {})
+    for name in [name for name, given in found.items() if not {"run", "preset"} & given.keys()]:
+        place = draft.origins.of(*rules.GATE, name)
+        told = dotted((*place.path, "run"))
+        if not any(problem.key == told for problem in draft.found):
+            place.error("has no run and no preset; one is needed")
+        del found[name]
+    return {name: presets.gate(name, given) for name, given in found.items()}
 
 
 def _services(draft: Draft, workspace: Path) -> Mapping[str, ServiceSpec]:

@@ -29,12 +29,17 @@ def _lanes(settings: Settings, names: Names, origins: Origins) -> None:
     if not names.get(LANE):
         origins.of().error("has no lane; one is needed, for example [lane.MAIN]")
     gates = names.get(GATE, ())
+    services = {*own_services(names.get(LANE, ())), *names.get(SERVICE, ())}
     taken = {lane: lane for lane in names.get(LANE, ())}
     default = ""
     for lane in settings.lanes.values():
         for index, gate in enumerate(lane.gates):
             if gate not in gates:
                 origins.of(*LANE, lane.name, "gates", index).error(f"there is no gate {gate}{nearest(gate, gates)}")
+        for index, service in enumerate(lane.services):
+            if service not in services:
+                place = origins.of(*LANE, lane.name, "services", index)
+                place.error(f"there is no service {service}{nearest(service, services)}")
         for index, alias in enumerate(lane.aliases):
             if taken.setdefault(alias, lane.name) != lane.name or alias == lane.name:
                 where = origins.of(*LANE, lane.name, "aliases", index)

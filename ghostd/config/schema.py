@@ -11,6 +11,7 @@ from typing import Any
 
 from ghostd.config import kinds
 from ghostd.config.kinds import Key, Kind, list_of, number, one_of, table, whole
+from ghostd.config.presets import PRESETS
 from ghostd.model import service, settings
 
 
@@ -51,7 +52,12 @@ LIMIT_KEYS = (
 LIMITS = table(service.Limits, *LIMIT_KEYS)
 _GATE_DEFAULT = settings.GateSettings(name="", run=()).limits
 _OWN_DEFAULT = settings.Settings.__dataclass_fields__["own_limits"].default_factory
-GATE_LIMITS = table(_make_limits(_GATE_DEFAULT), *LIMIT_KEYS)
+_GATE_LIMIT_KEYS = (
+    Key(name="memory", kind=kinds.SIZE, means="Memory of all its processes; without cgroups address space of each."),
+    Key(name="cpu", kind=kinds.SHARE, means="Share of one core; needs cgroups, which `ghost doctor` looks for."),
+    *LIMIT_KEYS[2:],
+)
+GATE_LIMITS = table(_make_limits(_GATE_DEFAULT), *_GATE_LIMIT_KEYS)
 OWN_LIMITS = table(_make_limits(_OWN_DEFAULT()), *LIMIT_KEYS)  # type: ignore[operator]  # it has a factory
 
 READY = table(
@@ -184,21 +190,19 @@ SECTIONS = (
                 name="allow_shell",
                 kind=kinds.FLAG,
                 means="Let patches bring shell commands; they need a sandbox.",
-                effect=False,
-                field="allow_shell",
             ),
             Key(
                 name="sandbox",
                 kind=one_of("required", "best-effort", "off"),
-                means="How gates are shut in.",
-                effect=False,
-                field="sandbox",
+                means="How gates and patches' own commands are shut in.",
             ),
             Key(name="path_prefixes", kind=list_of(kinds.ABSOLUTE), means="Taken off absolute paths in patches."),
             Key(name="checkout", kind=kinds.FLAG, means="Bring checked-out files up to date after a commit."),
             Key(name="cooldown", kind=kinds.DURATION, means="Pause between two patches."),
             Key(name="max_queue", kind=whole(1), means="Patches that may wait; more are refused."),
             Key(name="executors", kind=whole(1), means="Workers of this lane.", effect=False, field="executors"),
+            Key(name="services", kind=kinds.NAMES, means="What requireServiceUptime watches; all of yours by itself."),
+            Key(name="watch", kind=kinds.DURATION, means="They have to stay well this long after such a patch."),
         ),
     ),
     Section(
@@ -207,13 +211,26 @@ SECTIONS = (
         make=settings.GateSettings,
         means="A check, run in a throw-away copy of the files as the patch leaves them.",
         keys=(
-            Key(name="run", kind=kinds.SCRIPT, required=True, means="A list is run as it is, a text by /bin/sh -c."),
+            Key(
+                name="preset",
+                kind=one_of(*PRESETS),
+                means="A ready-made gate; the keys here win over its own.",
+                fixed_default=False,
+            ),
+            Key(name="run", kind=kinds.SCRIPT, means="A list is run as it is, a text by /bin/sh -c; or a preset runs."),
             Key(name="timeout", kind=kinds.PERIOD, means="Everything that it started is killed then."),
             Key(name="limits", kind=GATE_LIMITS, means="What it may use."),
             Key(name="when", kind=one_of("post", "pre"), means="After the patch, or on the files before it."),
             Key(name="required", kind=kinds.FLAG, means="No patch and no command line can skip it."),
             Key(name="paths", kind=kinds.TEXTS, means="Only for patches that touch a path matching one of these."),
-            Key(name="cache", kind=kinds.FLAG, means="Reuse a pass on the same files.", effect=False, field="cache"),
+            Key(name="cache", kind=kinds.FLAG, means="Reuse a pass on the same files with the same tool."),
+            Key(name="version", kind=kinds.COMMAND, means="Its output is the tool's version for the cache."),
+            Key(name="network", kind=kinds.FLAG, means="It may use the network; no other gate can."),
+            Key(
+                name="borrow",
+                kind=list_of(kinds.INSIDE),
+                means="Paths of the repository's own folder, not in Git, that it may read: `node_modules`.",
+            ),
         ),
     ),
     Section(
@@ -308,7 +325,10 @@ SECTIONS = (
                 means="What a commit survives: a power cut, or a killed process.",
             ),
             Key(name="lock_timeout", kind=kinds.DURATION, means="Wait for somebody else's Git lock."),
-            _later("tag_patches", kinds.FLAG, "Tag each commit with its patch's id."),
+            Key(name="signing_key", kind=kinds.PATH, means="SSH key that signs phase tags, proofs and checkpoints."),
+            Key(name="tag_patches", kind=kinds.FLAG, means="Tag each commit with its patch's id."),
+            Key(name="max_loose", kind=whole(1), means="More loose objects than this are packed in a quiet moment."),
+            Key(name="max_packs", kind=whole(2), means="More packs than this are put together in a quiet moment."),
         ),
     ),
     Section(

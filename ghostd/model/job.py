@@ -15,6 +15,7 @@ class Kind(StrEnum):
     ROLLBACK = "rollback"
     FREEZE = "freeze"
     THAW = "thaw"
+    RESTORE = "restore"
 
 
 class State(StrEnum):
@@ -202,6 +203,8 @@ class Outcome:
     retry_at: float | None = None
     #: Events beside the terminal one, as (type, data); their subject is data["id"] where it has one, else the job.
     events: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+    #: The statement of this end; None for that which was sealed before the commit.
+    statement: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,3 +221,5 @@ class Landed:
     #: Ids that this commit takes back, and ids that it brings back.
     reverts: tuple[str, ...] = ()
     reapplies: tuple[str, ...] = ()
+    #: The phase tag whose tree this commit has; None for any other.
+    restores: str | None = None

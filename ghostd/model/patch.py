@@ -16,6 +16,7 @@ class Format(StrEnum):
     UNIFIED = "unified"
     WEBHOOK = "webhook"
     EXECUTOR = "executor"
+    G2O = "g2o"
 
 
 class Priority(IntEnum):
@@ -102,13 +103,37 @@ class Diff:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ApplyPatch:
+    """Several files in the V4A form (`*** Begin Patch` …), which names its paths itself."""
+
+    patch: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blocks:
+    """Search/replace blocks (`<<<<<<< SEARCH` …), each with its path in front of it."""
+
+    text: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JsonPatch:
+    """RFC 6902 operations on a JSON file whose layout is kept; `operations` are plain JSON mappings."""
+
+    path: bytes
+    operations: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Shell:
     """A patch's own command; refused unless the lane allows it and a sandbox is there."""
 
     run: str
 
 
-Mutation = Write | Symlink | Delete | Rename | Chmod | Replace | Regex | Insert | Diff | Shell
+_OfFiles = Write | Symlink | Delete | Rename | Chmod
+_OfTexts = Replace | Regex | Insert | Diff | ApplyPatch | Blocks | JsonPatch
+Mutation = _OfFiles | _OfTexts | Shell
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +168,10 @@ class Execution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caution:
-    """Something odd that changes nothing: where it stands (JSON-pointer-like path) and what is meant."""
+    """Something odd that changes nothing: where it stands (JSON-pointer-like path) and what is meant.
+
+    The line is known where the text was read to be reported on.
+    """
 
     path: str
     message: str

@@ -46,9 +46,9 @@ class Ready:
 class Limits:
     """What a process may use; None is no limit."""
 
-    #: Bytes of address space.
+    #: Bytes: of a gate's whole tree where cgroups can hold it, else of each process's address space.
     memory: int | None = None
-    #: Share of one core, 0.5 for "50%". Needs cgroups; told by `ghostd check` where it can not be had.
+    #: Share of one core, 0.5 for "50%". Held for gates where cgroups are writable; `ghost doctor` tells.
     cpu: float | None = None
     pids: int | None = None
     nofile: int | None = None

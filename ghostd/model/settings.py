@@ -36,8 +36,9 @@ class LaneSettings:
     match: str = "indent"
     #: Sets all seven flags of a patch's validation and refuses --no-gates.
     strict: bool = False
-    #: A patch's own shell needs a sandbox, which this version does not have: it is refused all the same.
+    #: Let a patch bring shell commands of its own; they run only where the sandbox shuts them in.
     allow_shell: bool = False
+    #: required: refuse to run anything where a layer is missing; best-effort: with the layers that are there; off.
     sandbox: str = "best-effort"
     path_prefixes: tuple[str, ...] = ()
     #: Bring the checked-out files up to date after a commit.
@@ -47,6 +48,10 @@ class LaneSettings:
     #: A full queue refuses politely instead of growing for ever.
     max_queue: int = 10_000
     executors: int = 1
+    #: Services that have to be well for patches with requireServiceUptime; none means all of the user's own.
+    services: tuple[str, ...] = ()
+    #: How long they have to stay well after such a patch before it counts; else it is taken back.
+    watch: float = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +70,14 @@ class GateSettings:
     required: bool = True
     #: Only for patches that touch a path matching one of these globs; empty for all.
     paths: tuple[str, ...] = ()
+    #: Reuse a pass on the same files with the same tool.
     cache: bool = False
+    #: What tells the tool's version: a command whose output is a part of the cache's key; none for the file's own hash.
+    version: tuple[str, ...] = ()
+    #: A gate that needs the network says so; all others have none.
+    network: bool = False
+    #: What is beside the files of Git in the repository's own folder, and has to be for the tool: it may be read only.
+    borrow: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +159,13 @@ class GitSettings:
     durability: str = "power"
     #: Waiting for somebody else's Git lock.
     lock_timeout: float = 5.0
+    #: Private SSH key (or its public half, with an agent) that signs phase tags, proofs and checkpoints; None for none.
+    signing_key: Path | None = None
+    #: Tag each commit with its patch's id.
+    tag_patches: bool = False
+    #: Beyond so many loose objects or packs they are packed anew, off the path of patches.
+    max_loose: int = 5000
+    max_packs: int = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,6 +211,11 @@ class Places:
     @property
     def conf(self) -> Path:
         return self.workspace / "conf" / "ghost.toml"
+
+    @property
+    def services(self) -> Path:
+        """Files with one service each."""
+        return self.workspace / "conf" / "services"
 
     @property
     def state(self) -> Path:

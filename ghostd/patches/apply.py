@@ -5,7 +5,7 @@ Mutations run in their order, and each sees what the ones before it did. Two rul
 * Renames that follow one another are one step. Each takes its file from the state before the step (or, where nothing
   was there, from what an earlier rename of the step put there); then all sources go, then all targets are written. So
   `a -> b, b -> a` swaps two files.
-* So are the files of one diff: all are read before any is removed or written.
+* So are the files of one diff, of one apply_patch and of one op blocks: all are read before any is removed or written.
 """
 
 from __future__ import annotations
@@ -15,10 +15,13 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from ghostd.model.patch import (
+    ApplyPatch,
+    Blocks,
     Chmod,
     Delete,
     Diff,
     Insert,
+    JsonPatch,
     Match,
     Mutation,
     Patch,
@@ -30,12 +33,15 @@ from ghostd.model.patch import (
     Write,
 )
 from ghostd.model.tree import Change, File, Mode, Tree
-from ghostd.patches.edits import Place, insert_text, replace_pattern, replace_text
+from ghostd.patches.edits import insert_text, replace_pattern, replace_text
+from ghostd.patches.json_edit import edit_json
 from ghostd.patches.overlay import Overlay
+from ghostd.patches.parts import apply_blocks, apply_parts
 from ghostd.patches.patchwork import apply_diff
+from ghostd.patches.place import Place
 from ghostd.patches.refusal import Refusal, refuse
 
-__all__ = ["Applied", "Refusal", "apply"]
+__all__ = ["Applied", "Refusal", "apply", "apply_mutations", "no_change", "refuse_shell", "split_at_shell"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,20 +52,47 @@ class Applied:
     matches: tuple[Match, ...]
 
 
-def apply(tree: Tree, patch: Patch, *, match: str = "indent") -> Applied:
-    """Apply a whole patch. `match` caps the level of matching. Raises Refusal, and then nothing has happened."""
-    refuse_shell(patch)
-    overlay = Overlay(tree)
-    matches = tuple(found for step in _steps(patch.mutations) for found in _perform(overlay, step, match))
-    changes = overlay.changes()
-    if not changes and not patch.allow_empty:
-        hint = "the tree is already as the patch would make it"
-        raise refuse("no-change", None, f"apply {patch.id}: it changes nothing", hint=hint)
-    return Applied(changes=changes, matches=tuple(dict.fromkeys(matches)))
+def apply(tree: Tree, patch: Patch, *, match: str = "indent", shell: bool = False, submodules: bool = False) -> Applied:
+    """Apply a whole patch. `match` caps the level of matching. Raises Refusal, and then nothing has happened.
+
+    `shell` says that the caller runs the stages of commands itself; a patch with op shell goes by `split_at_shell`.
+    `submodules` lets diffs move submodules, as a replay of real history has to.
+    """
+    if not shell:
+        refuse_shell(patch)
+    applied = apply_mutations(tree, patch.mutations, match=match, submodules=submodules)
+    if not applied.changes and not patch.allow_empty:
+        raise no_change(patch)
+    return applied
+
+
+def apply_mutations(
+    tree: Tree, mutations: Sequence[Mutation], *, match: str = "indent", submodules: bool = False
+) -> Applied:
+    """Apply mutations without op shell; that they change nothing is no refusal here. Raises Refusal."""
+    overlay = Overlay(tree, submodules=submodules)
+    overlay.expressions = sum(isinstance(each, Regex) for each in mutations)
+    matches = tuple(found for step in _steps(mutations) for found in _perform(overlay, step, match))
+    return Applied(changes=overlay.changes(), matches=tuple(dict.fromkeys(matches)))
+
+
+def split_at_shell(patch: Patch) -> tuple[tuple[Mutation, ...] | Shell, ...]:
+    """The patch's mutations cut at its commands: each command runs on what the mutations before it made."""
+    parts: list[tuple[Mutation, ...] | Shell] = []
+    for commands, group in groupby(patch.mutations, key=lambda each: isinstance(each, Shell)):
+        taken = tuple(group)
+        parts += [each for each in taken if isinstance(each, Shell)] if commands else [taken]
+    return tuple(parts)
+
+
+def no_change(patch: Patch) -> Refusal:
+    """The refusal of a patch after which the tree is what it was."""
+    hint = "the tree is already as the patch would make it"
+    return refuse("no-change", None, f"apply {patch.id}: it changes nothing", hint=hint)
 
 
 def refuse_shell(patch: Patch) -> None:
-    """Refuse a patch with commands of its own: there is nothing yet that could hold them. Raises Refusal."""
+    """Refuse a patch with commands of its own, where there is nobody who may run them. Raises Refusal."""
     validation = patch.validation
     stages = (*validation.shell_before, *validation.shell_build, *validation.shell)
     if stages or any(isinstance(each, Shell) for each in patch.mutations):
@@ -95,8 +128,14 @@ def _perform(overlay: Overlay, step: Sequence[Mutation], cap: str) -> Iterator[M
             yield _edit(overlay, edit, cap)
         case Diff() as diff:
             yield from apply_diff(overlay, diff, cap)
+        case ApplyPatch() as parts:
+            yield from apply_parts(overlay, parts, cap)
+        case Blocks() as blocks:
+            yield from apply_blocks(overlay, blocks, cap)
+        case JsonPatch() as edit:
+            yield _edit_json(overlay, edit)
         case Shell():
-            raise AssertionError("refused before the first mutation")
+            raise AssertionError("a command is run between two applications, see split_at_shell")
 
 
 def _edit(overlay: Overlay, edit: Replace | Regex | Insert, cap: str) -> Match:
@@ -106,11 +145,18 @@ def _edit(overlay: Overlay, edit: Replace | Regex | Insert, cap: str) -> Match:
         case Replace():
             edited = replace_text(place, edit)
         case Regex():
-            edited = replace_pattern(place, edit)
+            edited = replace_pattern(place, edit, overlay.expressions - 1)
         case Insert():
             edited = insert_text(place, edit)
     overlay.put(edit.path, replace(file, data=edited.data))
     return Match(path=edit.path, level=edited.level)
+
+
+def _edit_json(overlay: Overlay, edit: JsonPatch) -> Match:
+    file = overlay.regular(edit.path)
+    data = edit_json(file.data, edit, overlay.untouched(edit.path))
+    overlay.put(edit.path, replace(file, data=data))
+    return Match(path=edit.path, level="exact")
 
 
 def _rename(overlay: Overlay, renames: Sequence[Rename]) -> None:

@@ -10,7 +10,7 @@ from ghostd.base.errors import Cannot
 from ghostd.model.patch import Format, Patch
 from ghostd.patches import write_yaml
 from ghostd.patches.examine import examine
-from ghostd.patches.formats import executor, webhook
+from ghostd.patches.formats import executor, g2o, webhook
 from ghostd.patches.formats.unified import FLAGS
 
 Mutations = list[dict[str, Any]]
@@ -20,6 +20,7 @@ Writer = Callable[[Mapping[str, Any], Mutations], dict[str, Any]]
 WRITERS: Mapping[Format, tuple[Writer, frozenset[str]]] = {
     Format.WEBHOOK: (webhook.from_unified, frozenset()),
     Format.EXECUTOR: (executor.from_unified, frozenset(FLAGS)),
+    Format.G2O: (g2o.from_unified, frozenset()),
 }
 #: The fields of a Patch that are its meaning; the rest is its text.
 _MEANING = (
@@ -57,7 +58,7 @@ def _unified(mapping: dict[str, Any], source: Format) -> dict[str, Any]:
 
 def _representable(mapping: dict[str, Any], patch: Patch, to: Format, flags: frozenset[str]) -> dict[str, Any]:
     """The mapping without defaults that the format has no key for. Raises Cannot for what is no default."""
-    if patch.allow_empty:
+    if patch.allow_empty and to is not Format.G2O:
         raise _not_representable(patch, to, "content.allowEmpty")
     if patch.validation.gates:
         raise _not_representable(patch, to, "validation.gates")

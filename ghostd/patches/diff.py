@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass, replace
 
 from ghostd.model.tree import Mode
+from ghostd.patches.binary import BadBinaryError, Binary, read
 from ghostd.patches.match import split_lines
 from ghostd.patches.quoted import header_name, two_names
 
@@ -45,6 +46,8 @@ class FileDiff:
     old_mode: Mode | None = None
     new_mode: Mode | None = None
     hunks: tuple[Hunk, ...] = ()
+    #: Instead of hunks.
+    binary: Binary | None = None
 
 
 class BadDiffError(ValueError):
@@ -61,8 +64,11 @@ _HUNK = re.compile(
 )
 _BETWEEN = (b"Index: ", b"=====", b"diff ", b"Only in ")
 _SIGNATURE = b"--"
-_MODES = {b"100644": Mode.FILE, b"100755": Mode.EXECUTABLE, b"120000": Mode.SYMLINK}
-_BINARY = (b"GIT binary patch", b"Binary files ")
+_MODES = {b"100644": Mode.FILE, b"100755": Mode.EXECUTABLE, b"120000": Mode.SYMLINK, b"160000": Mode.GITLINK}
+_BINARY = b"GIT binary patch"
+#: What `git diff` writes without --binary, which nobody can apply.
+_NO_BYTES = b"Binary files "
+_SIMILAR = (b"similarity", b"dissimilarity")
 _NO_END = b"\\"
 _NOWHERE = b"/dev/null"
 
@@ -75,7 +81,7 @@ def parse(diff: bytes) -> tuple[FileDiff, ...]:
         raise BadDiffError("no hunk (`@@ … @@`) and no Git header in it", 1)
     for file in files:
         moved = file.old != file.new or file.new_mode is not None
-        if (file.old, file.new) == (None, None) or not (file.hunks or moved):
+        if (file.old, file.new) == (None, None) or not (file.hunks or file.binary or moved):
             raise BadDiffError("nothing happens to this file", file.at)
     return files
 
@@ -110,8 +116,8 @@ class _Reader:
     def skip_talk(self, found: list[FileDiff]) -> None:
         """Past a line of no file: a commit message, a mail's end. Right behind a hunk it is a part of a broken hunk."""
         line = self.peek()
-        if line.startswith(_BINARY):
-            raise BadDiffError("binary diffs are not supported; write the file with contents_b64", self.at + 1)
+        if line.startswith((_BINARY, _NO_BYTES)):
+            raise BadDiffError("a binary diff without its bytes; make it with `git diff --binary`", self.at + 1)
         self.signed = self.signed or line.rstrip() == _SIGNATURE
         inside = bool(found and found[-1].hunks) and not self.signed
         if inside and line.strip() and not line.startswith(_BETWEEN):
@@ -142,10 +148,12 @@ class _Reader:
         file = FileDiff(at=at, old=old, new=new)
         self.at += 1
         made = gone = False
+        index = b""
         while self.at < len(self.lines) and not self.peek().startswith((b"@@", b"diff --git ", b"--- ")):
             word, _, rest = self.peek().rstrip(b"\r\n").partition(b" ")
             if self.peek().startswith(_BINARY):
-                raise BadDiffError("binary diffs are not supported; write the file with contents_b64", self.at + 1)
+                file = replace(file, binary=self.binary(index))
+                break
             match word, rest.rpartition(b" ")[0], rest.rpartition(b" ")[2]:
                 case b"old", b"mode", mode:
                     file = replace(file, old_mode=self.mode(mode))
@@ -157,21 +165,22 @@ class _Reader:
                     gone, file = True, replace(file, old_mode=self.mode(mode))
                 case ((b"rename" | b"copy"), _, _):
                     file = self.moved(file, word, rest)
-                case _ if not self.git_header(word):
+                case b"index", _, _:
+                    index = rest
+                case _ if word not in _SIMILAR:
                     break
             self.at += 1
         return self.with_hunks(file, made=made, gone=gone)
 
     def with_hunks(self, file: FileDiff, *, made: bool, gone: bool) -> FileDiff:
+        before, after = file.old, file.new
         if self.has_names():
             old, new = self.names()
-            file = replace(
-                file, old=old if old is None else file.old or old, new=new if new is None else file.new or new
-            )
-        file = replace(file, old=None if made else file.old, new=None if gone else file.new)
-        if b"" in (file.old, file.new):
+            before, after = old if old is None else before or old, new if new is None else after or new
+        before, after = None if made else before, None if gone else after
+        if b"" in (before, after):
             raise BadDiffError("the names of this file can not be told apart", file.at)
-        return replace(file, hunks=self.hunks())
+        return replace(file, old=before, new=after, hunks=self.hunks())
 
     def moved(self, file: FileDiff, word: bytes, rest: bytes) -> FileDiff:
         side, _, name = rest.partition(b" ")
@@ -179,8 +188,12 @@ class _Reader:
             return replace(file, old=header_name(name), copy=word == b"copy")
         return replace(file, new=header_name(name), copy=word == b"copy")
 
-    def git_header(self, word: bytes) -> bool:
-        return word in (b"similarity", b"dissimilarity", b"index")
+    def binary(self, index: bytes) -> Binary:
+        try:
+            binary, self.at = read(self.lines, self.at + 1, index)
+        except BadBinaryError as error:
+            raise BadDiffError(str(error), (self.at if error.line is None else error.line) + 1) from None
+        return binary
 
     def mode(self, text: bytes) -> Mode:
         if text not in _MODES:

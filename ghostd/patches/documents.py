@@ -29,6 +29,8 @@ class Document:
     value: dict[str, Any]
     lines: Lines
     source: bytes
+    #: Whether it is YAML; else it is JSON.
+    yaml: bool = False
 
 
 def documents(data: bytes, *, max_bytes: int = MAX_BYTES) -> tuple[Document, ...]:
@@ -97,7 +99,9 @@ def _yaml(text: str, data: bytes) -> Iterator[Document]:
         def line(path: KeyPath, start: int = start) -> int | None:
             return located()[start].get(path)
 
-        yield Document(value=_mapping(one.value, one.line), lines=_nearest(line, (), one.line), source=source)
+        yield Document(
+            value=_mapping(one.value, one.line), lines=_nearest(line, (), one.line), source=source, yaml=True
+        )
 
 
 def _mapping(value: Any, line: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from ghostd.patches import strict_json
 from ghostd.patches.documents import Lines
 from ghostd.patches.fields import Findings
 from ghostd.patches.formats import unified
-from ghostd.patches.formats.detect import TRANSLATORS, detect, is_g2o
+from ghostd.patches.formats.detect import TRANSLATORS, detect
 from ghostd.patches.refusal import key_path
 
 
@@ -29,11 +29,8 @@ def examine(mapping: Mapping[str, Any], prefixes: Sequence[str] = ()) -> Reading
     # A mapping with content of no unified kind is still nearest to the unified form, and its errors help most.
     form = detect(mapping) or (Format.UNIFIED if isinstance(mapping.get("content"), dict) else None)
     found = Findings()
-    if is_g2o(mapping):
-        form = None
-        found.error(("patch",), "the g2o format is not supported by this version")
-    elif form is None:
-        known = "unified (type, content), webhook (target_file, patch) nor executor (mutations)"
+    if form is None:
+        known = "unified (type, content), webhook (target_file, patch), executor (mutations) nor g2o (patch.kind)"
         found.error((), f"no known patch format: neither {known}")
     patch = _translate(mapping, form, found, prefixes) if form is not None else None
     return Reading(format=form, patch=patch, found=found)
@@ -48,9 +45,12 @@ def _translate(mapping: Mapping[str, Any], form: Format, found: Findings, prefix
     return unified.read(whole, found, form, prefixes)
 
 
-def with_warnings(patch: Patch, found: Findings, lines: Lines) -> Patch:
-    """The patch with what was odd about its text."""
+def with_warnings(patch: Patch, found: Findings, lines: Lines | None = None) -> Patch:
+    """The patch with what was odd about its text; with the lines, which take a second look at the text."""
     if not found.warnings:
         return patch
-    notes = (Caution(path=key_path(each.path), message=each.message, line=lines(each.path)) for each in found.warnings)
+    notes = (
+        Caution(path=key_path(each.path), message=each.message, line=lines(each.path) if lines else None)
+        for each in found.warnings
+    )
     return replace(patch, warnings=tuple(notes))

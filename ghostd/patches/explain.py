@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import base64
-from collections import Counter
-from collections.abc import Sequence
-from difflib import SequenceMatcher
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ghostd.patches.match import split_lines
+from ghostd.patches.match import is_long, split_lines
 
 #: Bytes of the file that a refusal quotes at most, and lines around the place.
 MOST = 4096
 AROUND = 3
-#: How much of a file is searched for a line that only looks alike, and how alike it has to look.
-_SEARCHED, _COMPARED, _LIKE_ENOUGH = 5000, 200, 0.5
-#: A line that stands this often says nothing about the place.
-_COMMON = 50
+#: How far around candidates it is looked for lines that tell them apart.
+_FAR = 50
 _MARKS = str.maketrans({"\t": "→", "\r": "␍", "\n": "␊", "\xa0": "⍽"})
 
 
@@ -28,28 +24,23 @@ def visible(line: bytes) -> str:
     return (body + tail).translate(_MARKS)
 
 
-def missing(data: bytes, wanted: bytes, replacement: bytes = b"") -> dict[str, Any]:
-    """Details of a text that is nowhere: the nearest place, its first difference, the bytes around, one hint."""
-    lines, block = split_lines(data), split_lines(wanted)
-    start = _nearest(lines, block)
-    there = "the new text is there already" if replacement.strip() and replacement in data else ""
-    if start is None:
-        return {"hint": there or "look at `current` and quote it exactly", **quote(lines, 0, len(lines))}
-    first = next((i for i, line in enumerate(block) if _at(lines, start + i) != line), 0)
-    line = max(1, start + first + 1)
-    expected, actual = block[first], _at(lines, start + first)
-    return {
-        "line": line,
-        "first_diff": {"expected": visible(expected), "actual": visible(actual)},
-        "hint": there or f"line {line} differs; quote it exactly",
-        **quote(lines, start, start + len(block)),
-    }
-
-
 def candidates(data: bytes, places: Sequence[tuple[int, int]]) -> dict[str, Any]:
-    """Details of a text that is at several places, given as ranges of lines (0-based, end excluded)."""
+    """Details of a text that is at several places, given as ranges of lines (0-based, end excluded).
+
+    Each candidate has the nearest line before it, and the nearest behind it, that are not the same at all of them.
+    """
+    if is_long(data):
+        return {"line": places[0][0] + 1, "candidates": [{"line": a + 1, "end": b} for a, b in places]}
     lines = split_lines(data)
-    found = [{"line": a + 1, "end": b, "text": visible(_at(lines, a))[:200]} for a, b in places]
+    found: list[dict[str, Any]] = [
+        {"line": a + 1, "end": b, "text": visible(line_at(lines, a))[:200]} for a, b in places
+    ]
+    for key, sides in (
+        ("before", _apart(lines, [a for a, _ in places], -1)),
+        ("after", _apart(lines, [b - 1 for _, b in places], 1)),
+    ):
+        for each, side in zip(found, sides, strict=False):
+            each[key] = side
     near = quote(lines, *places[0]) if places else {}
     return {"line": found[0]["line"] if found else None, "candidates": found, **near}
 
@@ -75,41 +66,16 @@ def quote(lines: Sequence[bytes], start: int, end: int) -> dict[str, Any]:
         return {"current_b64": base64.b64encode(data).decode()}
 
 
-def _at(lines: Sequence[bytes], index: int) -> bytes:
+def _apart(lines: Sequence[bytes], places: Sequence[int], step: int) -> Iterator[dict[str, Any]]:
+    """For each place the nearest line in one direction that is not the same for all of them."""
+    for far in range(step, step * _FAR, step):
+        near = [line_at(lines, place + far) for place in places]
+        if len({*near}) > 1:
+            for place, line in zip(places, near, strict=True):
+                yield {"line": place + far + 1 if line else None, "text": visible(line)[:200]}
+            return
+
+
+def line_at(lines: Sequence[bytes], index: int) -> bytes:
+    """The line with a 0-based number, empty outside of the file."""
     return lines[index] if 0 <= index < len(lines) else b""
-
-
-def _bare(line: bytes) -> bytes:
-    return b"".join(line.split())
-
-
-def _nearest(lines: Sequence[bytes], block: Sequence[bytes]) -> int | None:
-    """Where most lines of a block are, whitespace aside: each line votes for the place that it would give the block."""
-    where: dict[bytes, list[int]] = {}
-    for number, line in enumerate(lines):
-        where.setdefault(_bare(line), []).append(number)
-    votes: Counter[int] = Counter()
-    for index, line in enumerate(block):
-        places = where.get(_bare(line), []) if line.strip() else []
-        if len(places) <= _COMMON:
-            votes.update(number - index for number in places)
-    if votes:
-        return max(votes, key=lambda start: (votes[start], -start))
-    # A part of one line: look for it inside the lines.
-    wanted = _bare(block[0]) if len(block) == 1 else b""
-    inside = (number for number, line in enumerate(lines) if wanted and wanted in _bare(line))
-    return next(inside, None if not any(block) else _likest(lines, block))
-
-
-def _likest(lines: Sequence[bytes], block: Sequence[bytes]) -> int | None:
-    """Where the line looks most like the first full one of the block: told, never used to apply anything."""
-    index, wanted = next(((i, line) for i, line in enumerate(block) if line.strip()), (0, b""))
-    matcher = SequenceMatcher(autojunk=False)
-    matcher.set_seq2(wanted.decode("latin-1")[:_COMPARED])
-    best, place = _LIKE_ENOUGH, None
-    for number, line in enumerate(lines[:_SEARCHED]):
-        matcher.set_seq1(line.decode("latin-1")[:_COMPARED])
-        # Each bound is dearer than the one before it.
-        if min(matcher.real_quick_ratio(), matcher.quick_ratio()) > best and (ratio := matcher.ratio()) > best:
-            best, place = ratio, number - index
-    return place

@@ -19,6 +19,10 @@ _NAMES: Mapping[type, str] = {
 }  # fmt: skip
 
 
+#: Problems that are told; a text with more of them was never meant as this format, and each costs a look at the text.
+MOST_TOLD = 100
+
+
 @dataclass(frozen=True, slots=True)
 class Note:
     path: KeyPath
@@ -31,13 +35,21 @@ class Findings:
 
     errors: list[Note] = field(default_factory=list)
     warnings: list[Note] = field(default_factory=list)
+    #: Errors and warnings beyond those that are told.
+    untold: int = 0
     origins: dict[KeyPath, KeyPath] = field(default_factory=dict)
 
     def error(self, path: KeyPath, message: str) -> None:
-        self.errors.append(Note(self.origin(path), message))
+        self._tell(self.errors, path, message)
 
     def warning(self, path: KeyPath, message: str) -> None:
-        self.warnings.append(Note(self.origin(path), message))
+        self._tell(self.warnings, path, message)
+
+    def _tell(self, notes: list[Note], path: KeyPath, message: str) -> None:
+        if len(notes) < MOST_TOLD:
+            notes.append(Note(self.origin(path), message))
+        else:
+            self.untold += 1
 
     def origin(self, path: KeyPath) -> KeyPath:
         for length in range(len(path), 0, -1):
@@ -57,7 +69,9 @@ class Section:
     def only(self, known: Collection[str], places: Mapping[str, str] | None = None) -> None:
         """Note every key that is not known, with the nearest known name, or the place where it belongs."""
         for key in self.value:
-            if key not in known:
+            if key not in known and len(self.found.errors) >= MOST_TOLD:
+                self.found.untold += 1
+            elif key not in known:
                 near = (places or {}).get(key) or next(iter(difflib.get_close_matches(key, known, 1)), None)
                 self.found.error((*self.path, key[:100]), "unknown key" + (f"; did you mean `{near}`?" if near else ""))
 

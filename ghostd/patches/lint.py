@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from itertools import islice
+from typing import Any, Literal
 
-from ghostd.model.patch import Diff, Format, Mutation, Patch, Shell, Symlink
+from ghostd.model.patch import ApplyPatch, Blocks, Diff, Format, Mutation, Patch, Shell, Symlink
+from ghostd.model.tree import Mode
+from ghostd.patches import blocks, strict_yaml, v4a
 from ghostd.patches.documents import MAX_BYTES, Document, documents
 from ghostd.patches.examine import examine, with_warnings
-from ghostd.patches.formats.unified import is_id
+from ghostd.patches.fields import MOST_TOLD
+from ghostd.patches.formats.unified import STAGES, is_id
 from ghostd.patches.patchwork import files_of
 from ghostd.patches.paths import path_flaw, target_flaw
-from ghostd.patches.refusal import KeyPath, Malformed, Refusal, key_path
+from ghostd.patches.refusal import KeyPath, Malformed, Refusal, key_path, shown
 
 Level = Literal["error", "warning"]
 #: A problem on its way: how bad, where in the unified form, and what.
@@ -55,20 +60,36 @@ def inspect(
     return tuple(_report(doc, prefixes, allow_shell=allow_shell) for doc in found)
 
 
+def _slowly(doc: Document) -> Iterator[Found]:
+    """A word on a YAML text that was read without the C library."""
+    if doc.yaml and not strict_yaml.NATIVE:
+        yield "warning", (), "read by the slow YAML reader, for PyYAML was built without libyaml"
+
+
 def _report(doc: Document, prefixes: Sequence[str], *, allow_shell: bool) -> Report:
     reading = examine(doc.value, prefixes)
     found = reading.found
     notes: list[Found] = [("error", each.path, each.message) for each in found.errors]
     if reading.patch is not None:
-        notes += [(level, found.origin(path), text) for level, path, text in _foreseen(reading.patch, allow_shell)]
+        foreseen = islice(_foreseen(reading.patch, allow_shell), MOST_TOLD)
+        notes += [(level, found.origin(path), text) for level, path, text in foreseen]
     notes += [("warning", each.path, each.message) for each in found.warnings]
-    name = doc.value.get("id", doc.value.get("blockId"))
+    notes += _slowly(doc)
+    if len(notes) >= MOST_TOLD or found.untold:
+        notes.append(("warning", (), f"no more than {MOST_TOLD} problems of a kind are told"))
+    name = _name(doc.value)
     return Report(
         format=reading.format,
         id=name if isinstance(name, str) and is_id(name) else None,
         problems=tuple(Problem(level=a, line=doc.lines(b), path=key_path(b), message=c) for a, b, c in notes),
         patch=reading.patch and with_warnings(reading.patch, found, doc.lines),
     )
+
+
+def _name(mapping: Mapping[str, Any]) -> Any:
+    """What a patch of any format calls itself."""
+    inner = mapping.get("patch")
+    return mapping.get("id", mapping.get("blockId", inner.get("id") if isinstance(inner, dict) else None))
 
 
 def _foreseen(patch: Patch, allow_shell: bool) -> Iterator[Found]:  # noqa: FBT001 - private
@@ -79,12 +100,8 @@ def _foreseen(patch: Patch, allow_shell: bool) -> Iterator[Found]:  # noqa: FBT0
             yield _shell((*where, "run"), allow_shell)
         else:
             yield from (("error", (*where, key), flaw) for key, flaw in _flaws(mutation))
-    stages = (
-        ("preCommit", patch.validation.shell_before),
-        ("postMutationBuild", patch.validation.shell_build),
-        ("shell", patch.validation.shell),
-    )
-    yield from (_shell(("validation", stage), allow_shell) for stage, commands in stages if commands)
+    validation = json.loads(patch.canonical).get("validation", {})
+    yield from (_shell(("validation", stage), allow_shell) for stage in STAGES if validation.get(stage))
 
 
 def _flaws(mutation: Mutation) -> Iterator[tuple[str, str]]:
@@ -96,6 +113,10 @@ def _flaws(mutation: Mutation) -> Iterator[tuple[str, str]]:
             yield key, f"a path that {flaw}"
     if isinstance(mutation, Symlink) and (flaw := target_flaw(mutation.path, mutation.target)):
         yield "target", flaw
+    if isinstance(mutation, ApplyPatch):
+        yield from (("patch", flaw) for flaw in _path_flaws(v4a.paths(mutation.patch)))
+    if isinstance(mutation, Blocks):
+        yield from (("text", flaw) for flaw in _path_flaws(blocks.paths(mutation.text)))
     if isinstance(mutation, Diff):
         yield from (("diff", flaw) for flaw in _diff_flaws(mutation))
 
@@ -106,14 +127,20 @@ def _diff_flaws(diff: Diff) -> Iterator[str]:
     except Refusal as refusal:
         yield refusal.message
         return
-    for path in dict.fromkeys(name for file in files for name in (file.old, file.new)):
-        # The mutation's own path is looked at by itself.
-        flaw = None if path is None or path == diff.path else path_flaw(path)
-        if flaw:
-            yield f"a path that {flaw}"
+    # The mutation's own path is looked at by itself.
+    names = (name for file in files for name in (file.old, file.new))
+    yield from _path_flaws(name for name in names if name is not None and name != diff.path)
+    if any(Mode.GITLINK in (file.old_mode, file.new_mode) for file in files):
+        yield "submodule: a patch can not change submodules"
+
+
+def _path_flaws(paths: Iterable[bytes]) -> Iterator[str]:
+    for path in dict.fromkeys(paths):
+        if flaw := path_flaw(path):
+            yield f"a path that {flaw}: {shown(path)[:200]}"
 
 
 def _shell(where: KeyPath, allowed: bool) -> Found:  # noqa: FBT001 - private
     if not allowed:
         return "error", where, "shell-not-allowed: the lane does not allow commands of a patch's own"
-    return "warning", where, "this version has no sandbox and will refuse the patch for its commands"
+    return "warning", where, "runs only where the sandbox can shut it in, see `ghost doctor`"

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from ghostd.model.patch import Diff, Match
 from ghostd.model.tree import File, Mode
+from ghostd.patches.binary import BadBinaryError, Binary
 from ghostd.patches.diff import BadDiffError, FileDiff, parse
-from ghostd.patches.hunks import BadPlace, Placed, place
+from ghostd.patches.hunks import Placed, place_hunks
 from ghostd.patches.overlay import Overlay
+from ghostd.patches.place import Place
 from ghostd.patches.refusal import Refusal, refuse
+
+_COMMIT = re.compile(rb"Subproject commit ([0-9a-f]{40}|[0-9a-f]{64})\n?")
 
 
 def apply_diff(overlay: Overlay, diff: Diff, cap: str) -> Iterator[Match]:
@@ -54,14 +60,8 @@ def _check_apart(files: tuple[FileDiff, ...]) -> None:
 
 def _named(file: FileDiff, path: bytes) -> FileDiff:
     """The diff of the file that the mutation names, whatever its own header says; it may still make or remove it."""
-    return FileDiff(
-        at=file.at,
-        old=None if file.old is None else path,
-        new=None if file.new is None else path,
-        old_mode=file.old_mode,
-        new_mode=file.new_mode,
-        hunks=file.hunks,
-    )
+    old = None if file.old is None else path
+    return replace(file, old=old, new=None if file.new is None else path, copy=False)
 
 
 def _one(overlay: Overlay, file: FileDiff, cap: str, matches: list[Match]) -> File:
@@ -69,24 +69,46 @@ def _one(overlay: Overlay, file: FileDiff, cap: str, matches: list[Match]) -> Fi
     name = file.old if file.new is None else file.new
     assert name is not None
     before = File(mode=Mode.FILE, data=b"") if file.old is None else overlay.file(file.old)
-    placed = _placed(overlay, before, file, name, cap)
+    placed = _placed(overlay, _as_text(before), file, name, cap)
     if file.new is None and placed.data:
         raise refuse("no-match", name, "delete a file that holds more than the diff says", hint="use op delete")
-    if file.hunks and file.old is not None:
+    if (file.hunks or file.binary) and file.old is not None:
         matches.append(Match(path=name, level=placed.level))
-    return File(mode=file.new_mode or before.mode, data=placed.data)
+    return _as_file(file.new_mode or before.mode, placed.data, file)
+
+
+def _as_text(file: File) -> File:
+    """What a diff shows of a file: of a submodule the one line that names its commit."""
+    return replace(file, data=b"Subproject commit %s\n" % file.data) if file.mode is Mode.GITLINK else file
+
+
+def _as_file(mode: Mode, text: bytes, diff: FileDiff) -> File:
+    """The file of a text that a diff made. Raises Refusal where it is to be a submodule and names no commit."""
+    if mode is not Mode.GITLINK or diff.new is None:
+        return File(mode=mode, data=text)
+    commit = _COMMIT.fullmatch(text)
+    if commit is None:
+        raise _bad(diff.new, "a submodule is one line, `Subproject commit ID`", diff.at)
+    return File(mode=mode, data=commit[1])
 
 
 def _placed(overlay: Overlay, before: File, file: FileDiff, name: bytes, cap: str) -> Placed:
+    if file.binary is not None:
+        return _unpacked(overlay, before, file, file.binary, name)
     if not file.hunks:
         # A header alone may remove an empty file, and rename or change the mode of any.
         return Placed(before.data, "exact")
+    entry = overlay.untouched(file.old) if file.old is not None else None
+    return place_hunks(Place(path=name, data=before.data, entry=entry, cap=cap), file.hunks)
+
+
+def _unpacked(overlay: Overlay, before: File, file: FileDiff, binary: Binary, name: bytes) -> Placed:
     try:
-        return place(before.data, file.hunks, cap)
-    except BadPlace as error:
+        return Placed(binary.applied(before.data), "exact")
+    except BadBinaryError as error:
         entry = overlay.untouched(file.old) if file.old is not None else None
-        details = {"blob": entry.oid if entry else None, "hunk": error.number, **error.details}
-        raise refuse(error.kind, name, f"apply hunk {error.number} ({error})", **details) from None
+        hint, blob = "make the diff from the file as it is now", entry.oid if entry else None
+        raise refuse("no-match", name, f"apply the binary diff ({error})", hint=hint, blob=blob) from None
 
 
 def _free(overlay: Overlay, file: FileDiff, path: bytes) -> None:

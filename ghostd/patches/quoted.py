@@ -47,8 +47,10 @@ def _splits(text: bytes) -> list[tuple[bytes, bytes]]:
     quoted = _QUOTED.match(text)
     if quoted:
         return [(unquote(quoted[1]), header_name(text[quoted.end() :].lstrip(b" ")))]
-    if text.endswith(b'"') and (last := _QUOTED.search(text)):
-        return [(text[: last.start()].rstrip(b" "), unquote(last[1]))]
+    # A name with such a quote in it would itself stand in quotes, so the first one begins the second name.
+    at = text.find(b' "')
+    if at >= 0 and (last := _QUOTED.fullmatch(text, at + 1)):
+        return [(text[:at].rstrip(b" "), unquote(last[1]))]
     # Equal names can only meet in the middle; both carry a prefix of the same length or none.
     middle = len(text) // 2
     return [(text[:middle], text[middle + 1 :])] if text[middle : middle + 1] == b" " else []

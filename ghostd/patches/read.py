@@ -45,9 +45,10 @@ def read_document(doc: Document, *, prefixes: Sequence[str] = ()) -> Patch:
     """The patch of one document. Raises Malformed with the first error; `problems` in its details has all."""
     reading = examine(doc.value, prefixes)
     if reading.patch is not None:
-        return with_warnings(reading.patch, reading.found, doc.lines)
+        return with_warnings(reading.patch, reading.found)
     errors = reading.found.errors
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    others = len(errors) - 1 + reading.found.untold
+    more = f" (and {others} more)" if others else ""
     raise Malformed(
         errors[0].message + more,
         line=doc.lines(errors[0].path),

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Any
 
 from ghostd.patches.documents import MAX_BYTES, documents
-from ghostd.patches.formats.detect import detect, is_g2o
+from ghostd.patches.formats.detect import detect
 from ghostd.patches.refusal import Malformed
 
 # Without any of these words no text can be recognised, and most of a chat is out after one look.
@@ -20,6 +20,7 @@ _MARKERS = re.compile(
         ["']?role["']?\s*:\s*["']?command_patch
       | ["']?type["']?\s*:\s*["']?(?:unified|multi_mutation|file_modification)\b
       | ["']?(?:target_file|blockId)["']?\s*:
+      | ["']?patch["']?\s*:\s*\{?\s*["']?(?:id|kind)["']?\s*:
       | ["']?mutations["']?\s*:\s*(?:\[|\n\s*-)
     )""",
     re.VERBOSE,
@@ -48,4 +49,4 @@ def recognised(data: bytes, *, max_bytes: int = MAX_BYTES) -> Recognition:
 
 
 def _is_meant(mapping: dict[str, Any]) -> bool:
-    return mapping.get("role") == "command_patch" or detect(mapping) is not None or is_g2o(mapping)
+    return mapping.get("role") == "command_patch" or detect(mapping) is not None

@@ -28,18 +28,20 @@ class _FlawError(ValueError):
     pass
 
 
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A parser's hook that refuses a key that stands twice, by a ValueError."""
     mapping = dict(pairs)
     if len(mapping) != len(pairs):
         raise _FlawError
     return mapping
 
 
-def _no_constant(_word: str) -> NoReturn:
+def no_constant(_word: str) -> NoReturn:
+    """A parser's hook that refuses NaN and the infinities, by a ValueError."""
     raise _FlawError
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+_DECODER = json.JSONDecoder(object_pairs_hook=no_duplicates, parse_constant=no_constant)
 
 
 def loads(text: str, *, max_depth: int = MAX_DEPTH) -> Any:
@@ -57,20 +59,19 @@ def loads(text: str, *, max_depth: int = MAX_DEPTH) -> Any:
 
 def flaw(value: Any, room: int = MAX_DEPTH) -> str | None:
     """What makes a parsed value unfit to travel as JSON: depth, numbers, surrogates. None where it is fit."""
-    match value:
-        case str():
-            return None if value.isascii() or _encodable(value) else "holds half of a surrogate pair"
-        case dict() | list() if room == 0:
-            return f"nested deeper than {MAX_DEPTH} levels"
-        case dict():
-            children = [*value, *value.values()]
-        case list():
-            children = value
-        case int() | float():
-            return number_flaw(value)
-        case _:
-            return None
-    return next((found for child in children if (found := flaw(child, room - 1))), None)
+    if isinstance(value, str):
+        return None if value.isascii() or _encodable(value) else "holds half of a surrogate pair"
+    if isinstance(value, (int, float)):
+        return number_flaw(value)
+    if not isinstance(value, (dict, list)):
+        return None
+    if room == 0:
+        return f"nested deeper than {MAX_DEPTH} levels"
+    for child in (*value, *value.values()) if isinstance(value, dict) else value:
+        found = flaw(child, room - 1)
+        if found:
+            return found
+    return None
 
 
 def number_flaw(value: float) -> str | None:
@@ -88,12 +89,13 @@ def _encodable(text: str) -> bool:
     return True
 
 
-def positions(text: str, *, max_depth: int = MAX_DEPTH) -> dict[KeyPath, tuple[int, int]]:
+def positions(text: str, *, max_depth: int = MAX_DEPTH, exact: bool = True) -> dict[KeyPath, tuple[int, int]]:
     """Where each key path of a JSON text begins (a mapping's key, a list's element) and its value ends, as offsets.
 
-    Raises Malformed with line and key path at the first thing that is not strict JSON.
+    Raises Malformed with line and key path at the first thing that is not strict JSON, or, if `exact`, is a number or
+    text that would not travel unchanged.
     """
-    scanner = _Scanner(text, max_depth)
+    scanner = _Scanner(text, max_depth, exact=exact)
     end = scanner.blank(scanner.value(scanner.blank(0), (), 0))
     if end < len(text):
         scanner.stop("text after the end of the JSON value", end, ())
@@ -108,9 +110,10 @@ def line_at(text: str, offset: int) -> int:
 class _Scanner:
     """A recursive walk over a JSON text that knows at every step where it is. Slow, so only used to explain."""
 
-    def __init__(self, text: str, max_depth: int) -> None:
+    def __init__(self, text: str, max_depth: int, *, exact: bool) -> None:
         self.text = text
         self.max_depth = max_depth
+        self.exact = exact
         self.found: dict[KeyPath, tuple[int, int]] = {}
 
     def stop(self, problem: str, at: int, path: KeyPath) -> NoReturn:
@@ -139,7 +142,7 @@ class _Scanner:
         except JSONDecodeError as error:
             hint = "; a line end inside a text is written \\n" if "control" in error.msg else ""
             self.stop(error.msg.removesuffix(" at") + hint, error.pos, path)
-        problem = flaw(text)
+        problem = flaw(text) if self.exact else None
         if problem:
             self.stop(problem, at, path)
         return text, end
@@ -155,7 +158,7 @@ class _Scanner:
         if number is None:
             self.stop("a value is missing here" if at < len(self.text) else "the text ends too early", at, path)
         # Python refuses to read integers of more than 4300 digits; a float tells as well that it is too big.
-        problem = number_flaw(float(number[0]))
+        problem = number_flaw(float(number[0])) if self.exact else None
         if problem:
             self.stop(problem, at, path)
         return number.end()

@@ -58,7 +58,8 @@ def loads(text: str, *, locate: bool = False) -> list[Loaded]:
         return list(reader.documents(yaml.parse(text, Loader=LOADER)))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        reader.stop(str(error.problem or "not readable as YAML"), mark.line if mark else None)
+        # At the end of a text the library counts a line that is not there.
+        reader.stop(str(error.problem or "not readable as YAML"), min(mark.line, text.count("\n")) if mark else None)
     except yaml.YAMLError as error:
         # The reader's own: a control character. It tells the position only.
         position = getattr(error, "position", None)

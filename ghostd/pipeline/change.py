@@ -2,46 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+import functools
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from ghostd.base.errors import Cannot
-from ghostd.model.patch import Execution, Validation
+from ghostd.model.patch import Execution, Patch, Validation
+from ghostd.model.settings import GateSettings, LaneSettings, Places
 from ghostd.model.tree import Change as PathChange
 from ghostd.patches.apply import apply
-from ghostd.patches.read import from_canonical
-from ghostd.pipeline import gates, phase, rollback, rules
+from ghostd.pipeline import branch, check, phase, restore, rollback, rules, shell, uptime
 from ghostd.pipeline.attempt import Attempt, Change
-from ghostd.pipeline.rules import Commit, NoVerdict, Reject, Said, Verdict
-from ghostd.repo import commit, objects, worktree
+from ghostd.repo import objects, worktree
 
 
 def patched(attempt: Attempt) -> Change:
     """A patch applied to the tip. Raises Cannot for every verdict against it; nothing but objects is written."""
-    job, repo = attempt.job, attempt.repo
-    patch = from_canonical(job.body)
+    patch = attempt.patch()
+    attempt.verdicts.clear()
     _may_run(attempt, patch.phase, patch.execution)
-    base = commit.base(repo, job.branch)
-    before = objects.tree_of(repo, base)
-    applied = apply(before, patch, match=attempt.lane.match)
-    _untouched(attempt, applied.changes)
+    shell.allow(attempt.lane, patch)
+    uptime.before(attempt, patch.validation)
+    base = attempt.base()
+    before = objects.tree_of(attempt.repo, base)
+    made = shell.applied(attempt, patch, before) if shell.brings_commands(patch) else _in_memory(attempt, patch, before)
+    _untouched(attempt, made.changes)
     change = Change(
         base=base,
         base_tree=before.oid,
-        tree=objects.write_tree(repo, before, applied.changes),
+        tree=made.tree,
         description=patch.description,
         author=patch.author or "ghost",
-        matches=applied.matches,
+        matches=made.matches,
+        stat=objects.plain_stat(before, made.changes),
+        validation=patch.validation,
     )
-    return _checked(attempt, change, patch.validation, patch.execution, applied.changes)
+    return check.checked(attempt, change, patch.validation, patch.execution, _paths(made.changes))
+
+
+def _in_memory(attempt: Attempt, patch: Patch, before: objects.GitTree) -> shell.Made:
+    applied = apply(before, patch, match=attempt.lane.match)
+    tree = objects.write_tree(attempt.repo, before, applied.changes)
+    return shell.Made(tree=tree, changes=applied.changes, matches=applied.matches)
+
+
+def _paths(changes: Sequence[PathChange]) -> list[bytes]:
+    return [change.path for change in changes]
+
+
+def needs_alone(lane: LaneSettings, patch: Patch, gates: Mapping[str, GateSettings]) -> bool:
+    """Whether a patch has to be a change of its own: something is run for it, or waited for, before or after it.
+
+    Which gates concern its paths is known only when it was applied, so every gate that is named counts.
+    """
+    wanted = rules.effective(patch.validation, lane)
+    named = any(name in gates for name in lane.gates) or bool(wanted.gates)
+    flagged = wanted.require_mutation_proof or wanted.require_service_uptime
+    return named or flagged or shell.brings_commands(patch)
 
 
 def rolled_back(attempt: Attempt) -> Change | None:
     """The revert of the job's ids on the tip; None where they are taken back already. Raises Cannot(blocked)."""
     job, repo = attempt.job, attempt.repo
+    attempt.verdicts.clear()
     asked = rollback.asked(job)
-    branch = rollback.branch(attempt.shop, repo, job.branch)
-    trial = rollback.attempt(branch, asked.ids, with_dependents=asked.with_dependents)
+    trial_on = branch.branch(attempt.shop, repo, job.branch)
+    trial = rollback.attempt(trial_on, asked.ids, with_dependents=asked.with_dependents)
     if trial.status == "already":
         return None
     if trial.tree is None:
@@ -53,12 +80,38 @@ def rolled_back(attempt: Attempt) -> Change | None:
         base=trial.head,
         base_tree=before.oid,
         tree=trial.tree,
-        description=f"take back {', '.join(asked.ids)}",
+        description=asked.title,
         author="ghost",
         reverts=trial.reverted,
         reapplies=trial.reapplied,
+        undone=tuple(found.commit for found in trial.undone),
     )
-    return _checked(attempt, change, Validation(), Execution(), changes)
+    return check.checked(attempt, change, Validation(), Execution(), _paths(changes))
+
+
+def restored(attempt: Attempt) -> Change | None:
+    """The tree of a phase's newest tag on the tip; None where it is there already. Raises Cannot as `restore.plan`."""
+    job, repo = attempt.job, attempt.repo
+    attempt.verdicts.clear()
+    wanted = restore.asked(job)
+    name = phase.stem_in(attempt.shop.settings, job.lane, wanted)
+    found = restore.plan(branch.branch(attempt.shop, repo, job.branch), wanted, name)
+    if not found.needed:
+        return None
+    before = objects.tree_of(repo, found.head)
+    changes = objects.changes(repo, before.oid, found.tree)
+    _untouched(attempt, changes)
+    change = Change(
+        base=found.head,
+        base_tree=before.oid,
+        tree=found.tree,
+        description=f"restore phase {wanted} as {found.tag}",
+        author="ghost",
+        reverts=found.reverted,
+        reapplies=found.reapplied,
+        restores=found.tag,
+    )
+    return check.checked(attempt, change, Validation(), Execution(), _paths(changes))
 
 
 def _may_run(attempt: Attempt, wanted_phase: str | None, execution: Execution) -> None:
@@ -84,7 +137,9 @@ def _may_run(attempt: Attempt, wanted_phase: str | None, execution: Execution) -
 
 
 def _untouched(attempt: Attempt, changes: Sequence[PathChange]) -> None:
-    """Raises Cannot where the checked-out files of the change were edited or staged by hand, or the index is locked."""
+    """Raises Cannot where the change would touch what is not its own: ghost's own workspace, and in the checked-out
+    files what was edited or staged by hand. Also where the index is locked."""
+    _not_the_workspace(attempt, changes)
     where = worktree.checked_out_at(attempt.repo, attempt.job.branch) if attempt.lane.checkout else None
     if where is None:
         return
@@ -102,56 +157,28 @@ def _untouched(attempt: Attempt, changes: Sequence[PathChange]) -> None:
         )
 
 
-def _checked(
-    attempt: Attempt, change: Change, validation: Validation, execution: Execution, changes: Sequence[PathChange]
-) -> Change:
-    """The change with the verdicts of all gates that concern it. Raises Cannot where one does not let it pass."""
-    job, shop, lane = attempt.job, attempt.shop, attempt.lane
-    wanted = rules.effective(validation, lane)
-    selection = rules.select_gates(
-        shop.settings.gates,
-        lane,
-        wanted.gates,
-        [changed.path for changed in changes],
-        no_gates=bool(job.options.get("no_gates")),
-    )
-    deadline = attempt.begun + execution.timeout_ms / 1000
-    facts = {"GHOST_PATCH_ID": job.id, "GHOST_LANE": lane.name}
-    attempt.verdicts.clear()
-    for gate in selection.run:
-        tree = change.base_tree if gate.when == "pre" else change.tree
-        verdict = gates.run_gate(
-            gate,
-            gates.Subject(repo=attempt.repo, tree=tree, facts=facts),
-            attempt.bench(),
-            max_retries=execution.max_retries,
-            deadline=deadline,
-        )
-        attempt.verdicts.append(verdict)
-        shop.ledger.append("ghost.patch.gate", job.id, verdict.as_json(), lane=lane.name)
-        _raise_against(job.id, rules.decide([verdict], wanted))
-    return replace(change, verdicts=tuple(attempt.verdicts), left_out=selection.left_out)
-
-
-def _raise_against(id: str, decision: Commit | Reject | NoVerdict) -> None:
-    match decision:
-        case Reject(gate=gate):
+def _not_the_workspace(attempt: Attempt, changes: Sequence[PathChange]) -> None:
+    """A patch that could write our configuration or state would make its own rules, and name services to be run."""
+    kept = _workspace_in(attempt.repo.identity, attempt.shop.places)
+    for path in (change.path.lower() for change in changes):
+        if any(_touches(path, each) for each in kept):
+            name = path.decode(errors="backslashreplace")
             raise Cannot(
-                f"apply {id}: gate {gate.name} said no ({gate.ended})",
-                kind="gate-failed",
-                hint=f"ghost summary {id} shows its output",
-                **_evidence(gate),
+                f"apply {attempt.job.id}: {name} belongs to the workspace of ghost itself",
+                kind="forbidden-path",
+                hint="the owner edits the configuration by hand",
+                path=name,
             )
-        case NoVerdict(gate=gate):
-            raise Cannot(
-                f"check {id}: gate {gate.name} came to no verdict: {gate.error}",
-                kind="gate-timeout" if gate.said is Said.TIMEOUT else "gate-error",
-                hint=f"mend the gate, then ghost queue requeue {id}",
-                **_evidence(gate),
-            )
-        case Commit():
-            pass
 
 
-def _evidence(gate: Verdict) -> dict[str, str]:
-    return {"gate": gate.name, "output": gate.output[-4000:]}
+@functools.lru_cache(maxsize=64)
+def _workspace_in(identity: str, places: Places) -> tuple[bytes, ...]:
+    """Where the workspace lies in the files of a repository, in small letters."""
+    top = Path(identity).parent
+    own = [place for place in (places.conf, places.services, places.state) if place.is_relative_to(top)]
+    return tuple(os.fsencode(place.relative_to(top)).lower() for place in own)
+
+
+def _touches(path: bytes, place: bytes) -> bool:
+    """Whether a path is a place, lies in it, or stands where a folder above it does."""
+    return path == place or path.startswith(place + b"/") or place.startswith(path + b"/")

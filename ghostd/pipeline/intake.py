@@ -64,8 +64,6 @@ class Intake:
         patch = self._patch(submission)
         lane, warning = rules.lane_for(settings, submission.lane or patch.lane)
         cautions = [Caution(path="target.lane", message=warning)] if warning else []
-        if patch.validation.require_service_uptime:
-            cautions.append(Caution(path="validation.requireServiceUptime", message="is not watched in this version"))
         return replace(patch, warnings=(*patch.warnings, *cautions)), lane
 
     def _patch(self, submission: Submission) -> Patch:

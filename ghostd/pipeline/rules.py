@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from typing import Any
 
 from ghostd.base.errors import Cannot
 from ghostd.model.job import Happening, Job, Landed, State
@@ -132,15 +133,36 @@ def select_gates(
             gate=unknown[0],
         )
     touched = [path.decode(errors="surrogateescape") for path in paths]
-    fitting = [gates[name] for name in names if _concerns(gates[name], touched)]
+    fitting = [gates[name] for name in names if concerns(gates[name], touched)]
     left_out = tuple(gate.name for gate in fitting if no_gates and not gate.required)
     return Selection(run=tuple(gate for gate in fitting if gate.name not in left_out), left_out=left_out)
 
 
-def _concerns(gate: GateSettings, paths: Sequence[str]) -> bool:
+def concerns(gate: GateSettings, paths: Sequence[str]) -> bool:
     """`**/` in a glob also fits no folder at all, as people expect of `**/*.py`."""
     globs = {variant for glob in gate.paths for variant in (glob, glob.removeprefix("**/"))}
     return not globs or any(fnmatchcase(path, glob) for path in paths for glob in globs)
+
+
+#: No configured gate can have a name that begins like this.
+_OWN = "shell:"
+#: However a lane shuts in its gates, a stranger's command gets every layer or does not run.
+OWN_POLICY = "required"
+
+
+def own_gates(wanted: Validation) -> tuple[GateSettings, ...]:
+    """The patch's own gate commands as gates; whether one of them blocks is for the patch's flags to say."""
+    return tuple(own_gate(str(number), run, required=False) for number, run in enumerate(wanted.shell, 1))
+
+
+def own_gate(name: str, command: str, *, required: bool) -> GateSettings:
+    """A command of the patch's own, with the limits of any gate. Only in the sandbox may /bin/sh have such a text."""
+    return GateSettings(name=f"{_OWN}{name}", run=("/bin/sh", "-c", command), required=required)
+
+
+def is_own(gate: GateSettings) -> bool:
+    """Whether a gate is a command of a patch's own."""
+    return gate.name.startswith(_OWN)
 
 
 class Said(StrEnum):
@@ -164,13 +186,19 @@ class Verdict:
     runs: int = 1
     #: Exit status, or minus a signal; None where it could not be started.
     status: int | None = None
+    #: The end of what it printed.
     output: str = ""
+    #: SHA-256 in hex of all that was kept of it; empty where it was not run.
+    digest: str = ""
     error: str = ""
-
-    @property
-    def flaky(self) -> bool:
-        """It failed first and passed then."""
-        return self.said is Said.PASSED and self.runs > 1
+    #: It was not run: the same gate passed on the same files with the same tool before.
+    cached: bool = False
+    #: It failed first and passed then.
+    flake: bool = False
+    #: The tree that it looked at.
+    tree: str | None = None
+    #: Where the patch or its lane asks for it: the gate's inputs, tool, limits, layers and what each run used.
+    audit: Mapping[str, Any] | None = None
 
     @property
     def ended(self) -> str:
@@ -181,9 +209,8 @@ class Verdict:
     def as_json(self) -> dict[str, object]:
         """The gate's row of a RESULT."""
         row: dict[str, object] = {"name": self.name, "status": self.said.value, "duration_ms": self.duration_ms}
-        if self.flaky:
-            row["flake"] = True
-        return row
+        marks = {"flake": self.flake, "cached": self.cached}
+        return row | {name: True for name, so in marks.items() if so}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,7 +245,9 @@ def decide(verdicts: Iterable[Verdict], validation: Validation) -> Commit | Reje
 # Trying again ---------------------------------------------------------------------------------------------------
 
 #: What may be gone at the next attempt by itself.
-TRANSIENT = frozenset({"disk-full", "os-error", "ledger-busy", "gate-error", "gate-timeout", "branch-contended"})
+TRANSIENT = frozenset(
+    {"disk-full", "os-error", "ledger-busy", "gate-error", "gate-timeout", "branch-contended", "pool-full"}
+)
 #: No verdict either, but a person has to act first: trying again would only repeat the wait.
 STUCK = frozenset(
     {
@@ -231,6 +260,7 @@ STUCK = frozenset(
         "repo-foreign",
         "bad-branch",
         "unsafe-tree",
+        "sandbox-missing",
         "ledger-damaged",
         "ledger-too-new",
         "ledger-unreachable",

@@ -5,6 +5,7 @@ Every value of the front matter is written as JSON, which is YAML too, so no tex
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -35,17 +36,54 @@ def render(job: Job, result: Mapping[str, Any], *, finished_at: float, verdicts:
         "warnings": result.get("warnings", []),
         "error": result.get("error"),
     }
-    head = "\n".join(f"{key}: {json.dumps(value, ensure_ascii=True, default=str)}" for key, value in front.items())
-    parts = [f"---\n{head}\n---", f"# {_title(job, result)}", _told(job, result), *_gates(verdicts), _next(job, result)]
+    head = "\n".join([f"{key}: {_as_json(value)}" for key, value in front.items()])
+    parts = [
+        f"---\n{head}\n---",
+        f"# {_title(job, result)}",
+        _told(job, result),
+        *_gates(job.id, verdicts),
+        _next(job, result),
+    ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def _as_json(value: Any) -> str:
+    """As the encoder writes it, which for what is empty or a number would take longer than for all the rest."""
+    if type(value) is int:
+        return str(value)
+    return "null" if value is None else "[]" if value == [] else _JSON.encode(value)
+
+
+_JSON = json.JSONEncoder(default=str)
+
+
+def place(places: Places, job: Job) -> str:
+    """Where the contract says that the summary of a job is."""
+    return f"{_folder(places, job.lane)}/summary-{job.id}.md"
+
+
+@functools.lru_cache(maxsize=64)
+def _folder(places: Places, lane: str) -> Path:
+    return places.summary(lane, "").parent
+
+
 def write(places: Places, job: Job, text: str) -> Path:
-    """Put the summary where the contract says, whole or not at all."""
-    path = places.summary(job.lane, job.id)
-    make_dir(path.parent)
-    write_atomic(path, text.encode())
+    """Put the summary where the contract says, whole or not at all. After a power cut `recover` writes it anew."""
+    path = Path(place(places, job))
+    try:
+        write_atomic(path, text.encode(), synced=False)
+    except FileNotFoundError:
+        make_dir(path.parent)
+        write_atomic(path, text.encode(), synced=False)
     return path
+
+
+def is_written(places: Places, job: Job, text: str) -> bool:
+    """Whether the summary's file holds this text."""
+    try:
+        return places.summary(job.lane, job.id).read_bytes() == text.encode()
+    except FileNotFoundError:
+        return False
 
 
 def try_write(places: Places, job: Job, text: str) -> bool:
@@ -80,14 +118,18 @@ def _quoted(text: str) -> str:
     return "> " + one_line(text, 2000).replace("<", "&lt;").replace("`", "'")
 
 
-def _gates(verdicts: Sequence[Verdict]) -> list[str]:
+def _gates(id: str, verdicts: Sequence[Verdict]) -> list[str]:
     if not verdicts:
         return []
-    rows = [
-        f"| {v.name} | {v.said.value}{' (flaky)' if v.flaky else ''} | {v.runs} | {v.duration_ms} |" for v in verdicts
-    ]
+    rows = [f"| {v.name} | {v.said.value}{_marks(v)} | {v.runs} | {v.duration_ms} |" for v in verdicts]
     table = "\n".join(["| gate | verdict | runs | ms |", "|---|---|---|---|", *rows])
-    return ["## Gates", table, *(_output(verdict) for verdict in verdicts if verdict.said is not Said.PASSED)]
+    whole = f"All that a gate printed: `ghost show {id} --gate NAME`."
+    return ["## Gates", table, whole, *(_output(verdict) for verdict in verdicts if verdict.said is not Said.PASSED)]
+
+
+def _marks(verdict: Verdict) -> str:
+    marks = {"flaky": verdict.flake, "cached": verdict.cached}
+    return "".join(f" ({name})" for name, so in marks.items() if so)
 
 
 def _output(verdict: Verdict) -> str:

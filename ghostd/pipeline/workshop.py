@@ -63,6 +63,8 @@ class Workshop:
     owner: str
     #: Called now and then during long work (feeds the watchdog).
     alive: Callable[[], None] = field(default=lambda: None)
+    #: Lanes whose jobs this command did itself: their proof logs are brought up to date before it ends.
+    worked: set[str] = field(default_factory=set)
 
     def close(self) -> None:
         self.repositories.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 
@@ -74,6 +75,7 @@ def write_commit(repo: Repository, spec: CommitSpec) -> str:
     return str(repo.store(ObjectType.COMMIT, text.encode("utf-8", "replace")))
 
 
+@functools.lru_cache(maxsize=256)
 def person(author: str) -> str:
     """`Name <mail>` as Git stores it, whatever a patch calls its author."""
     signed = _SIGNED.fullmatch(author.strip())

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pygit2
 
 from ghostd.model.tree import Change, Entry, Mode
 from ghostd.repo import checkout as checkouts
-from ghostd.repo import disk, index, refs
+from ghostd.repo import disk, index, look, refs
 from ghostd.repo.checkout import Checkout
 from ghostd.repo.git import Repository
 from ghostd.repo.objects import GitTree, blob_size, read_blob, tree_of
@@ -30,23 +31,36 @@ class ForeignEdit:
 
 def files_of(repo: Repository, checkout: Checkout) -> disk.Files:
     """The work tree's files, with the spare folder to make new ones in."""
-    config = repo.handle.config
-    trust = "core.filemode" not in config or config.get_bool("core.filemode")
     return disk.Files(
         checkout.where,
         spare=checkout.spare,
         size_of=lambda oid: blob_size(repo, oid),
         durable=repo.durable,
-        trust_modes=trust,
+        trust_modes=_trusts_modes(repo),
     )
 
 
-def as_git_left_it(repo: Repository, checkout: Checkout, files: disk.Files, path: bytes) -> bool:
+#: What the config of a repository says of modes, with the file that said so.
+_modes: dict[str, tuple[tuple[int, int, int], bool]] = {}
+
+
+def _trusts_modes(repo: Repository) -> bool:
+    """core.fileMode, which Git finds out when it makes a repository and writes into its config."""
+    info = Path(repo.identity, "config").stat()
+    file = info.st_ino, info.st_size, info.st_mtime_ns
+    known = _modes.get(repo.identity)
+    if known is None or known[0] != file:
+        config = repo.handle.config
+        known = file, "core.filemode" not in config or config.get_bool("core.filemode")
+        _modes[repo.identity] = known
+    return known[1]
+
+
+def as_git_left_it(repo: Repository, checkout: Checkout, seen: look.Seen) -> bool:
     """True for a file that git checked out or staged, even where a filter gave it other bytes than the blob's."""
-    spot = files.look(path)
-    if spot.kind is not disk.Kind.FILE or spot.stat is None:
+    if seen.spot.kind is not look.Kind.FILE or seen.spot.stat is None:
         return False
-    return index.unchanged_since(repo, checkout, path, spot.stat)
+    return index.unchanged_since(repo, checkout, seen.path, seen.spot.stat)
 
 
 def recorded_ref(branch: str) -> str:
@@ -57,9 +71,9 @@ def recorded_ref(branch: str) -> str:
 def foreign_edits(repo: Repository, where: Path, changes: Sequence[Change]) -> tuple[ForeignEdit, ...]:
     """The paths of `changes` where a person's work would be overwritten. Nothing is read but these paths."""
     checkout = checkouts.at(repo, where)
-    look = _Look(repo, checkout, changes)
+    check = _Look(repo, checkout, changes)
     with files_of(repo, checkout) as files:
-        found = (look.at(files, change) for change in changes)
+        found = (check.at(files, change) for change in changes)
         return tuple(edit for edit in found if edit is not None)
 
 
@@ -70,16 +84,24 @@ class _Look:
         self._repo = repo
         self._checkout = checkout
         self._staged = index.read(repo, checkout, [change.path for change in changes])
-        self._recorded = _recorded(repo, checkout)
         self._leaving = {change.path for change in changes if change.after is None}
         self._staying = index.folders(self._staged, self._leaving)
 
     def at(self, files: disk.Files, change: Change) -> ForeignEdit | None:
-        after = _entry_after(change)
-        fine = [change.before, after, *((self._recorded.entry(change.path),) if self._recorded else ())]
-        return self._staged_by_hand(change, fine) or self._edited(files, change, fine)
+        return self._staged_by_hand(change) or self._edited(files, change)
 
-    def _staged_by_hand(self, change: Change, fine: list[Entry | None]) -> ForeignEdit | None:
+    def _fits(self, change: Change, holds: Callable[[Entry | None], bool]) -> bool:
+        """Whether it holds what the branch has, or shall have, or had when the files were last brought along."""
+        if holds(change.before) or holds(_entry_after(change)):
+            return True
+        recorded = self._recorded
+        return recorded is not None and holds(recorded.entry(change.path))
+
+    @functools.cached_property
+    def _recorded(self) -> GitTree | None:
+        return _recorded(self._repo, self._checkout)
+
+    def _staged_by_hand(self, change: Change) -> ForeignEdit | None:
         staged = self._staged.get(change.path)
         below = self._staying.get(change.path) if change.after is not None else None
         if below is not None:
@@ -87,11 +109,11 @@ class _Look:
         if staged is not None and staged.unmerged:
             return ForeignEdit(path=change.path, diff="its merge conflict is not resolved\n")
         entry = staged.entry if staged else None
-        if entry in fine:
+        if self._fits(change, lambda fine: entry == fine):
             return None
         return ForeignEdit(path=change.path, diff=self._diff(change, entry, self._blob(entry), "staged"))
 
-    def _edited(self, files: disk.Files, change: Change, fine: list[Entry | None]) -> ForeignEdit | None:
+    def _edited(self, files: disk.Files, change: Change) -> ForeignEdit | None:
         staged = self._staged.get(change.path)
         if staged is not None and staged.hidden:
             return None
@@ -100,15 +122,14 @@ class _Look:
             return ForeignEdit(
                 path=change.path, diff=f"{_shown(obstacle)} stands in its way and is not of this branch\n"
             )
-        if any(files.holds(change.path, entry) for entry in fine) or self._known_to_git(files, change):
+        seen = files.see(change.path)
+        if self._fits(change, seen.holds) or self._known_to_git(seen, change):
             return None
-        spot = files.look(change.path)
-        return ForeignEdit(
-            path=change.path, diff=self._diff(change, _entry_on(spot), files.read(change.path), "edited")
-        )
+        found = files.read(change.path)
+        return ForeignEdit(path=change.path, diff=self._diff(change, _entry_on(seen.spot), found, "edited"))
 
-    def _known_to_git(self, files: disk.Files, change: Change) -> bool:
-        return change.before is not None and as_git_left_it(self._repo, self._checkout, files, change.path)
+    def _known_to_git(self, seen: look.Seen, change: Change) -> bool:
+        return change.before is not None and as_git_left_it(self._repo, self._checkout, seen)
 
     def _blob(self, entry: Entry | None) -> bytes:
         return read_blob(self._repo, entry.oid) if entry is not None and entry.mode != Mode.GITLINK else b""
@@ -127,25 +148,30 @@ class _Look:
 
 
 def _entry_after(change: Change) -> Entry | None:
-    return Entry(mode=change.after.mode, oid=disk.blob_id(change.after.data)) if change.after else None
+    return Entry(mode=change.after.mode, oid=look.blob_id(change.after.data)) if change.after else None
 
 
-def _entry_on(spot: disk.Spot) -> Entry | None:
-    if spot.kind is disk.Kind.SYMLINK:
+def _entry_on(spot: look.Spot) -> Entry | None:
+    if spot.kind is look.Kind.SYMLINK:
         return Entry(mode=Mode.SYMLINK, oid="")
     runs = spot.stat is not None and bool(spot.stat.st_mode & 0o100)
     return (
         Entry(mode=Mode.EXECUTABLE if runs else Mode.FILE, oid="")
-        if spot.kind in (disk.Kind.FILE, disk.Kind.OTHER)
+        if spot.kind in (look.Kind.FILE, look.Kind.OTHER)
         else None
     )
 
 
 def _recorded(repo: Repository, checkout: Checkout) -> GitTree | None:
-    """The tree that the work tree was last brought to, where the branch has gone on since."""
+    """The tree that the work tree was last brought to; a change may build on others that are not in the files yet.
+
+    Where nothing was noted it is the branch's, as `remember_worktree` will note before the branch moves.
+    """
     head = checkouts.head_ref(checkout.git_dir) or ""
-    oid = refs.read(repo, recorded_ref(head.removeprefix("refs/heads/"))) if head.startswith("refs/heads/") else None
-    return tree_of(repo, oid) if oid else None
+    if not head.startswith("refs/heads/"):
+        return None
+    noted = refs.read(repo, recorded_ref(head.removeprefix("refs/heads/")))
+    return tree_of(repo, noted or refs.read(repo, head))
 
 
 def _shown(path: bytes) -> str:

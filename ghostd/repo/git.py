@@ -16,15 +16,25 @@ from ghostd.base import process
 from ghostd.base.errors import Cannot
 from ghostd.base.log import one_line
 from ghostd.repo import find, seal
+from ghostd.repo.pack import OwnPacks
+from ghostd.repo.pending import Pending, Recent
+from ghostd.repo.sync import Sync
 
 if TYPE_CHECKING:
     from ghostd.repo.index import Reading
+    from ghostd.repo.objects import Slot
 
 #: No command that we run takes long; a git that waits for this long waits for something that will not come.
 COMMAND_TIMEOUT = 120.0
 
 #: An object needs a little more than its bytes: a folder, a name, a rounded-up end.
 _BLOCK = 16 << 10
+#: So many objects are written one by one, if they are the first ones.
+_FEW = 16
+#: So many bytes are too many to be held as a pack in memory.
+_LARGE = 256 << 20
+#: Bytes of objects that are kept in memory after they were read or written.
+_RECENT = 8 << 20
 
 
 class Repository:
@@ -33,7 +43,23 @@ class Repository:
     `handle` and `git` are for this room only.
     """
 
-    __slots__ = ("_binary", "_env", "durable", "handle", "identity", "lock_timeout", "objects", "readings", "work_dir")
+    __slots__ = (
+        "_binary",
+        "_env",
+        "_flushed",
+        "_packs",
+        "_recent",
+        "durable",
+        "folders",
+        "handle",
+        "identity",
+        "lock_timeout",
+        "objects",
+        "pending",
+        "readings",
+        "sync",
+        "work_dir",
+    )
 
     def __init__(
         self, located: find.Located, handle: pygit2.Repository, *, durability: str, lock_timeout: float
@@ -47,6 +73,15 @@ class Repository:
         self.lock_timeout = lock_timeout
         #: The objects by themselves: merges and diffs in here heed no config, no index, no .gitattributes.
         self.objects = _only_objects(located.common)
+        #: Objects that are made and not written yet.
+        self.pending = Pending()
+        #: How files in the Git folder are made durable.
+        self.sync = Sync(located.common, durable=self.durable)
+        self._recent: Recent[tuple[ObjectType, bytes]] = Recent(_RECENT)
+        #: Folders as `objects` reads them, by the id of their tree, with the bytes of those that were made here.
+        self.folders: Recent[tuple[Mapping[bytes, Slot], bytes | None]] = Recent(_RECENT)
+        self._packs = OwnPacks(located.common / "objects" / "pack", self.sync)
+        self._flushed = False
         #: What was last read of each index, by Git folder.
         self.readings: dict[Path, Reading] = {}
         self._binary = find.git_binary()
@@ -78,11 +113,51 @@ class Repository:
         return {**dict.fromkeys(seal.POINTERS, ""), **self._env, **pointed}
 
     def store(self, kind: ObjectType, data: bytes) -> pygit2.Oid:
-        """Write one object, its bytes as they are. Raises Cannot (disk-full, git-failed)."""
+        """Make one object, its bytes as they are: in memory, until `flush`. `read_object` finds it at once.
+
+        A ref is only ever moved through `refs.swap`, which flushes first: no ref can name what is not on the disk.
+        """
+        return pygit2.Oid(hex=self.pending.add(kind, data))
+
+    def read_object(self, oid: str) -> tuple[ObjectType, bytes]:
+        """Kind and bytes of an object, one in memory before one on the disk; for all reading in this room.
+
+        Raises Cannot of kind repo-invalid where the repository lost it.
+        """
+        found = self.pending.get(oid) or self._recent.get(oid)
+        if found is not None:
+            return found
         try:
-            return self.handle.odb.write(kind, data)
+            number, data = self.handle.odb.read(oid)
+        except (KeyError, ValueError, pygit2.GitError) as error:
+            raise lost(oid) from error
+        kind = ObjectType(number)
+        self._recent.add(oid, (kind, data), len(data))
+        return kind, data
+
+    def flush(self) -> None:
+        """Write the objects in memory; with `durability = "power"` they are on the disk for good before a ref is that
+        is moved afterwards.
+
+        Raises Cannot (disk-full, git-failed); they are in memory still, so it can be tried again.
+        """
+        if not len(self.pending):
+            return
+        made = list(self.pending)
+        size = sum(len(data) for _, _, data in made)
+        try:
+            # A command that makes one commit and ends should not leave a pack; who goes on will fold his together.
+            if (self._flushed or len(made) > _FEW) and size < _LARGE:
+                self._packs.write(made)
+            else:
+                for _, kind, data in made:
+                    self.handle.odb.write(kind, data)
         except (pygit2.GitError, OSError) as error:
-            raise unwritten(f"write to {self.identity}", self.identity, one_line(str(error)), len(data)) from error
+            raise unwritten(f"write to {self.identity}", self.identity, one_line(str(error)), size) from error
+        self._flushed = True
+        for oid, kind, data in made:
+            self._recent.add(oid, (kind, data), len(data))
+        self.pending.forget()
 
     def close(self) -> None:
         self.objects.free()
@@ -162,6 +237,11 @@ def main_work_tree(handle: pygit2.Repository, common: Path) -> Path | None:
     if dot.is_file():
         return folder if find.follow(dot) == common else None
     return folder if dot.resolve() == common else None
+
+
+def lost(oid: str) -> Cannot:
+    """The error for an object that should be there."""
+    return Cannot(f"read object {oid}: missing or broken", kind="repo-invalid", hint="try `git fsck` there", object=oid)
 
 
 def unwritten(what: str, folder: str, why: str, size: int) -> Cannot:

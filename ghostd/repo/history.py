@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pygit2
-from pygit2.enums import SortMode
+from pygit2.enums import ObjectType, SortMode
 
 from ghostd.base.errors import Cannot
 from ghostd.base.log import one_line
@@ -15,8 +16,8 @@ from ghostd.model.job import Landed
 from ghostd.repo import refs
 from ghostd.repo.commit import tip
 from ghostd.repo.git import Repository, failed
-from ghostd.repo.marks import Tag, delete_ref, list_refs, read_ref, read_tag, set_ref, tag, tags
-from ghostd.repo.message import is_corrupt, parse_trailers
+from ghostd.repo.marks import Tag, delete_ref, list_refs, read_ref, read_tag, set_ref, tag, tag_names, tags
+from ghostd.repo.message import PREFIX, is_corrupt, parse_trailers
 from ghostd.repo.objects import tree_of
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ __all__ = [
     "delete_ref",
     "is_ancestor",
     "landed_since",
+    "left_by_hand",
     "list_refs",
     "log",
     "parents",
@@ -41,7 +43,9 @@ __all__ = [
     "read_tag",
     "revert",
     "set_ref",
+    "since",
     "tag",
+    "tag_names",
     "tags",
 ]
 
@@ -80,7 +84,7 @@ def landed_since(repo: Repository, branch: str, known: str | None) -> Scan:
         return Scan(landed=(), tip=None, rewound=known is not None)
     line = _straight(repo, known, now) if known is not None else None
     rewound = known is not None and line is None and not is_ancestor(repo, known, now)
-    commits = list(_walk(repo, None if rewound else known, now)) if line is None else line
+    commits = _walk(repo, None if rewound else known, now) if line is None else line
     found = ((commit, parse_trailers(commit.message, commit.oid)) for commit in commits)
     return Scan(
         landed=tuple(landed for _, landed in found if landed is not None),
@@ -103,35 +107,61 @@ def _straight(repo: Repository, known: str, now: str) -> list[Commit] | None:
     return line[::-1]
 
 
-def _walk(repo: Repository, known: str | None, now: str) -> Iterator[Commit]:
-    """All that `now` has and `known` has not, oldest first, whatever merges are among it."""
+def _walk(repo: Repository, known: str | None, now: str) -> list[Commit]:
+    """What may be ours of all that `now` has and `known` has not, oldest first, whatever merges are among it."""
     walker = repo.handle.walk(pygit2.Oid(hex=now), SortMode.TOPOLOGICAL | SortMode.REVERSE)
     if known is not None:
         walker.hide(pygit2.Oid(hex=known))
-    return (_commit(found) for found in walker)
+    # A long history of people's commits is only looked at.
+    return [commit_of(repo, str(found.id)) for found in walker if PREFIX.encode() in found.raw_message]
+
+
+def since(repo: Repository, commit: str, head: str) -> tuple[str, ...]:
+    """Every commit that `head` has and `commit` has not, whosever it is, newest first."""
+    walker = repo.handle.walk(pygit2.Oid(hex=head), SortMode.TOPOLOGICAL)
+    walker.hide(pygit2.Oid(hex=commit))
+    return tuple(str(found.id) for found in walker)
 
 
 def commit_of(repo: Repository, revision: str) -> Commit:
     """The commit that an object id or a full ref name leads to. Raises Cannot of kind unknown-commit."""
     try:
-        found = (
-            repo.handle[revision] if len(revision) == len(refs.ZERO) else repo.handle.lookup_reference(revision).peel()
-        )
-        return _commit(found.peel(pygit2.Commit))
-    except (KeyError, ValueError, pygit2.GitError) as error:
+        named = len(revision) != len(refs.ZERO)
+        oid = str(repo.handle.lookup_reference(revision).resolve().target) if named else revision
+        kind, data = repo.read_object(oid)
+        while kind == ObjectType.TAG:
+            oid = data[len(b"object ") : data.index(b"\n")].decode("ascii")
+            kind, data = repo.read_object(oid)
+        return _parsed(oid, data)
+    except (KeyError, ValueError, pygit2.GitError, Cannot) as error:
         raise Cannot(f"find commit {one_line(revision, 80)}", kind="unknown-commit", hint="see `ghost log`") from error
 
 
-def _commit(found: pygit2.Commit) -> Commit:
-    author = found.author
+def _parsed(oid: str, data: bytes) -> Commit:
+    """A commit object: header lines, a blank line, the message. Raises ValueError for what is none.
+
+    Format: https://git-scm.com/docs/gitdatamodel
+    """
+    head, _, text = data.partition(b"\n\n")
+    # A line that begins with a blank goes on with the one before: a signature, a merged tag.
+    lines = [line.partition(b" ")[::2] for line in head.split(b"\n") if not line.startswith(b" ")]
+    header = dict(reversed(lines))
+    if not data.startswith(b"tree ") or b"committer" not in header:
+        raise ValueError(oid)
     return Commit(
-        oid=str(found.id),
-        tree=str(found.tree_id),
-        parents=tuple(str(parent) for parent in found.parent_ids),
-        message=_text(found.raw_message),
-        author=f"{_text(author.raw_name)} <{_text(author.raw_email)}>",
-        when=found.commit_time,
+        oid=oid,
+        tree=header[b"tree"].decode("ascii"),
+        parents=tuple(value.decode("ascii") for key, value in lines if key == b"parent"),
+        message=_text(text),
+        author=_text(header.get(b"author", b"").rpartition(b">")[0] + b">"),
+        when=_date(header[b"committer"]),
     )
+
+
+def _date(person: bytes) -> int:
+    """`Name <mail> seconds zone`; old commits hold odd ones."""
+    words = person.rpartition(b">")[2].split()
+    return int(words[0]) if words and words[0].lstrip(b"-").isdigit() else 0
 
 
 def _text(raw: bytes) -> str:
@@ -151,6 +181,16 @@ def is_ancestor(repo: Repository, ancestor: str, of: str) -> bool:
         return repo.handle.descendant_of(of, ancestor)
     except (KeyError, ValueError, pygit2.GitError):
         return False
+
+
+def left_by_hand(repo: Repository, branch: str, commit: str) -> bool:
+    """Whether somebody moved the branch away from a commit, by its reflog; True as well where it has none."""
+    log = Path(repo.identity) / "logs" / refs.branch_ref(branch)
+    try:
+        lines = log.read_bytes().splitlines()
+    except OSError:
+        return True
+    return any(line.startswith(commit.encode()) for line in lines)
 
 
 # --- for people -------------------------------------------------------------------------------------------------
@@ -207,17 +247,25 @@ class Reverted:
 
     tree: str | None
     conflicts: tuple[bytes, ...] = ()
+    #: The commit that could not be taken back; None where all could.
+    at: str | None = None
 
 
 def revert(repo: Repository, head: str, commits: Sequence[str]) -> Reverted:
-    """Take commits back from `head`, newest first, in memory: for each the three-way merge that `git revert` makes."""
+    """Take commits back from `head`, newest first, in memory: for each the three-way merge that `git revert` makes.
+
+    Where nothing is left of what came after a commit, its parent's tree is the answer: no merge is needed to know it.
+    """
     ours = tree_of(repo, head).oid
     for oid in commits:
         commit = commit_of(repo, oid)
         before = tree_of(repo, commit.parents[0] if commit.parents else None).oid
+        if ours == commit.tree:
+            ours = before
+            continue
         merged = repo.objects.merge_trees(ancestor=commit.tree, ours=ours, theirs=before)
         if merged.conflicts is not None:
-            return Reverted(tree=None, conflicts=_conflicts(merged.conflicts))
+            return Reverted(tree=None, conflicts=_conflicts(merged.conflicts), at=oid)
         ours = str(merged.write_tree(repo.objects))
     return Reverted(tree=ours)
 

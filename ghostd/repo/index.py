@@ -3,28 +3,39 @@
 The git binary does the reading and writing where an index is not of the plain kind, because it alone knows every shape
 that one can have (split, sparse, versions 3 and 4). It is kept away from people's files, since looking at those can run
 their filters: an entry that we replace says "look at the content", and the file keeps its time, so that what had to be
-looked at still has to be.
+looked at still has to be. (Git believes the times of an entry that is older than the index. With a younger index, edits
+of people that were made in the tick of the last one would be believed to be none.)
+
+A kill before the rename leaves `ghost-index` beside the index, which `mend` removes. The one wait for the disk here is
+for the work tree's files as well: see `materialise`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import re
 import shutil
+import stat
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from ghostd.base.errors import of_os_error
 from ghostd.base.files import sync_dir
 from ghostd.model.tree import Entry, Mode
 from ghostd.repo import locks, plain_index
 from ghostd.repo.checkout import Checkout
 from ghostd.repo.git import Repository, failed
+from ghostd.repo.plain_index import Plain
+from ghostd.repo.sync import Sync
 
 #: Beyond so many paths reading all of the index is cheaper than matching each entry against each path.
 _MANY = 50
+
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _LINE = re.compile(rb"(?P<tag>\S) (?P<mode>\d{6}) (?P<oid>[0-9a-f]{40}) (?P<stage>\d)\t(?P<path>[^\0]+)\0")
 _STAT = re.compile(
@@ -48,34 +59,53 @@ class Reading:
     """What was read of an index, good for as long as the file is the same: an index is only ever replaced."""
 
     file: tuple[int, ...]
-    paths: frozenset[bytes]
-    found: Mapping[bytes, Staged]
+    #: The index by its bytes, if it is plain.
+    plain: Plain | None
+    #: Else these are the paths that were asked for, and what the git binary said.
+    paths: frozenset[bytes] = frozenset()
+    found: Mapping[bytes, Staged] = field(default_factory=dict)
 
 
 def read(repo: Repository, checkout: Checkout, paths: Iterable[bytes]) -> Mapping[bytes, Staged]:
     """The entries at `paths` and below, by path."""
     wanted = frozenset(paths)
-    # Looked at before the reading: one that comes in between makes it stale, never fresh.
-    file = _identity(checkout.index)
+    now = _now(repo, checkout)
+    found = plain_index.entries(now.plain, wanted) if now.plain is not None else None
+    if found is not None:
+        return {path: Staged(entry=entry) for path, entry in found.items()}
+    if not wanted <= now.paths:
+        # The file was looked at before the reading: one that comes in between makes it stale, never fresh.
+        now = dataclasses.replace(now, paths=wanted, found=_listed(repo, checkout, wanted))
+        repo.readings[checkout.git_dir] = now
+    return now.found
+
+
+def _now(repo: Repository, checkout: Checkout) -> Reading:
+    """What is known of the index, read anew where it is another file than it was."""
     last = repo.readings.get(checkout.git_dir)
-    if last is None or last.file != file or not wanted <= last.paths:
-        last = Reading(file=file, paths=wanted, found=_read(repo, checkout, wanted))
-        repo.readings[checkout.git_dir] = last
-    return last.found
-
-
-def _identity(index: Path) -> tuple[int, ...]:
     try:
-        info = index.stat()
-    except FileNotFoundError:
-        return ()
+        if last is None or last.file != _identity(checkout.index.stat()):
+            last = _read(checkout.index)
+    except OSError:
+        # None there, or none for us: the git binary knows what to say.
+        last = last if last is not None and not last.file else Reading(file=(), plain=None)
+    repo.readings[checkout.git_dir] = last
+    return last
+
+
+def _identity(info: os.stat_result) -> tuple[int, ...]:
     return info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns
 
 
-def _read(repo: Repository, checkout: Checkout, paths: frozenset[bytes]) -> dict[bytes, Staged]:
-    plain = plain_index.entries(checkout.index, paths)
-    if plain is not None:
-        return {path: Staged(entry=entry) for path, entry in plain.items()}
+def _read(index: Path) -> Reading:
+    """Bytes and identity of one and the same file. Raises OSError."""
+    with index.open("rb") as stream:
+        file = _identity(os.fstat(stream.fileno()))
+        return Reading(file=file, plain=plain_index.parse(stream.read()))
+
+
+def _listed(repo: Repository, checkout: Checkout, paths: frozenset[bytes]) -> dict[bytes, Staged]:
+    """As the git binary reads it."""
     limit = [os.fsdecode(path) for path in paths] if len(paths) <= _MANY else []
     done = repo.git("ls-files", "-t", "-s", "-z", "--", *limit, git_dir=checkout.git_dir)
     if done.status:
@@ -131,12 +161,60 @@ def replace(
 ) -> None:
     """Set (None: remove) the entries at these paths. The caller holds the lock. The new index appears in one step."""
     aside = checkout.git_dir / "ghost-index"
+    kept_out = b"".join(path + b"\0" for path in hidden)
+    if kept_out or not _spliced(repo, checkout, aside, entries):
+        _by_git(repo, checkout, aside, entries, kept_out)
+
+
+def _spliced(repo: Repository, checkout: Checkout, aside: Path, entries: Mapping[bytes, Entry | None]) -> bool:
+    """Write the new index by its bytes; False where the old one is not plain: nothing is done then."""
+    plain = _now(repo, checkout).plain
+    after = plain_index.replaced(plain, entries.items()) if plain is not None else None
+    if after is None:
+        return False
+    try:
+        file = _put(checkout, aside, after.data, Sync(checkout.git_dir, durable=repo.durable))
+    except OSError as error:
+        raise of_os_error(error, f"write the index of {checkout.where}") from error
+    repo.readings[checkout.git_dir] = Reading(file=file, plain=after)
+    return True
+
+
+def _put(checkout: Checkout, aside: Path, data: bytes, sync: Sync) -> tuple[int, ...]:
+    """Write an index and give it its name; which file it is. It gets the mode and the age of the one before it."""
+    before = checkout.index.stat()
+    fd = _new(aside)
+    try:
+        os.fchmod(fd, stat.S_IMODE(before.st_mode))
+        left = memoryview(data)
+        while left:
+            left = left[os.write(fd, left) :]
+        os.utime(fd, ns=(before.st_atime_ns, before.st_mtime_ns))
+        sync.content(fd)
+        aside.replace(checkout.index)
+        sync.names(fd, [checkout.git_dir])
+        return _identity(os.fstat(fd))
+    finally:
+        os.close(fd)
+
+
+def _new(aside: Path) -> int:
+    try:
+        return os.open(aside, _NEW, 0o666)
+    except FileExistsError:
+        # A kill left it: whoever holds the lock may remove it.
+        aside.unlink()
+        return os.open(aside, _NEW, 0o666)
+
+
+def _by_git(
+    repo: Repository, checkout: Checkout, aside: Path, entries: Mapping[bytes, Entry | None], kept_out: bytes
+) -> None:
+    """Have a copy changed by the git binary, and put it in the place of the index."""
     aside.unlink(missing_ok=True)
     before = _copy(checkout.index, aside)
-    if before is None or not plain_index.replace(aside, entries):
-        lines = b"".join(_info(path, entry) for path, entry in entries.items())
-        _update(repo, checkout, aside, ("--index-info",), lines)
-    kept_out = b"".join(path + b"\0" for path in hidden)
+    lines = b"".join(_info(path, entry) for path, entry in entries.items())
+    _update(repo, checkout, aside, ("--index-info",), lines)
     if kept_out:
         _update(repo, checkout, aside, ("--skip-worktree", "--stdin"), kept_out)
     if before is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import time
 from collections.abc import Iterable, Iterator
@@ -121,20 +122,39 @@ def holding(lock: Path, timeout: float) -> Iterator[bool]:
 
     The file appears with our name in it, in one step, so that one left by a kill is known for ours.
     """
-    claim = lock.parent / f"ghost-lock-{os.getpid()}"
-    claim.write_bytes(_signature(os.getpid()))
+    # On plain names: this is done for each patch.
+    name, claim = str(lock), f"{lock.parent}/ghost-lock-{os.getpid()}"
     try:
-        taken = _link(claim, lock, timeout)
+        _claim(claim)
+        taken = _link(claim, name, timeout)
     finally:
-        claim.unlink(missing_ok=True)
+        _remove(claim)
     try:
         yield taken
     finally:
         if taken:
-            lock.unlink(missing_ok=True)
+            _remove(name)
 
 
-def _link(claim: Path, lock: Path, timeout: float) -> bool:
+def _claim(name: str) -> None:
+    fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+    try:
+        os.write(fd, _own_signature(os.getpid()))
+    finally:
+        os.close(fd)
+
+
+@functools.cache
+def _own_signature(pid: int) -> bytes:
+    return _signature(pid)
+
+
+def _remove(name: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(name)
+
+
+def _link(claim: str, lock: str, timeout: float) -> bool:
     deadline = time.monotonic() + timeout
     while True:
         try:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 import pygit2
 from pygit2.enums import ObjectType
 
 from ghostd.base.errors import Cannot
-from ghostd.repo import refs
+from ghostd.repo import ref_list, refs, sign
 from ghostd.repo.commit import person
 from ghostd.repo.git import Repository
 from ghostd.repo.message import clean
 
 OURS = "refs/ghost/"
+
+
+#: Git takes the last line of this kind for the beginning of a signature.
+_SIGNATURE = "-----BEGIN "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,20 +30,61 @@ class Tag:
     name: str
     oid: str
     commit: str
+    #: Without the signature.
     message: str
     when: int
+    #: The armoured signature; None for a tag that has none. `verify_tag` tells what it is worth.
+    signature: str | None = None
 
 
-def tag(repo: Repository, name: str, commit: str, message: str, when: int) -> tuple[str, bool]:
-    """Make an annotated tag; its id, and whether it was made. One that exists is left alone, whatever it names."""
+def tag(
+    repo: Repository, name: str, commit: str, message: str, when: int, *, key: Path | None = None
+) -> tuple[str, bool]:
+    """Make an annotated tag, signed where there is a `key`; its id, and whether it was made.
+
+    One that exists is left alone, whatever it names. A kill leaves at most an object that nothing names. Raises Cannot
+    of kind bad-tag or signing-failed.
+    """
     ref = _tag_ref(name)
     existing = refs.read(repo, ref)
     if existing is not None:
         return existing, False
-    text = "".join(line + "\n" for line in message.replace("\0", "").splitlines())
+    text = _tag_text(name, commit, message, when)
+    signature = sign.sign(text, sign.GIT, key).encode() if key else b""
+    oid = str(repo.store(ObjectType.TAG, text + signature))
+    return (oid, True) if refs.swap(repo, ref, oid, None) else tag(repo, name, commit, message, when, key=key)
+
+
+def _tag_text(name: str, commit: str, message: str, when: int) -> bytes:
+    """A tag object up to its signature, which is what the signature is of."""
+    lines = message.replace("\0", "").splitlines()
+    told = "".join(f"> {line}\n" if line.startswith(_SIGNATURE) else f"{line}\n" for line in lines)
     head = f"object {commit}\ntype commit\ntag {name}\ntagger {person('')} {when} +0000\n\n"
-    oid = str(repo.store(ObjectType.TAG, (head + text).encode("utf-8", "replace")))
-    return (oid, True) if refs.swap(repo, ref, oid, None) else tag(repo, name, commit, message, when)
+    return (head + told).encode("utf-8", "replace")
+
+
+def verify_tag(repo: Repository, name: str, key: Path) -> bool:
+    """Whether the tag exists and bears this key's signature. `key`: the public key's file, or the private one's."""
+    found = read_tag(repo, name)
+    if found is None or found.signature is None:
+        return False
+    data = repo.read_object(found.oid)[1]
+    signed = data[: data.rfind(b"\n" + _SIGNATURE.encode()) + 1]
+    return sign.verify(signed, found.signature, sign.GIT, key)
+
+
+def tag_patch(repo: Repository, id: str, commit: str, message: str, when: int, key: Path | None = None) -> bool:
+    """Tag a patch's commit with its id; True where a tag was made now.
+
+    False where one of that name exists, whosever it is, and where Git would not take the id as a name. It comes after
+    the commit point; calling it again is how one that a kill prevented is made. Raises Cannot as `tag` does.
+    """
+    try:
+        return tag(repo, id, commit, message, when, key=key)[1]
+    except Cannot as error:
+        if error.kind in ("bad-tag", "bad-branch"):
+            return False
+        raise
 
 
 def _tag_ref(name: str) -> str:
@@ -62,17 +109,26 @@ def read_tag(repo: Repository, name: str) -> Tag | None:
         return None
     tagger: pygit2.Signature | None = found.tagger
     when = tagger.time if tagger is not None else 0
-    return Tag(
-        name=name, oid=oid, commit=str(found.target), message=found.raw_message.decode("utf-8", "replace"), when=when
-    )
+    message, signature = _parted(found.raw_message.decode("utf-8", "replace"))
+    return Tag(name=name, oid=oid, commit=str(found.target), message=message, when=when, signature=signature)
+
+
+def _parted(text: str) -> tuple[str, str | None]:
+    """A tag's message and its signature; only one at the beginning of a line is one."""
+    start = text.rfind(f"\n{_SIGNATURE}") + 1
+    return (text[:start], text[start:]) if text.startswith(_SIGNATURE, start) else (text, None)
 
 
 def tags(repo: Repository, pattern: str = "phase/*") -> list[Tag]:
     """All annotated tags whose name fits a shell-like pattern, by name."""
-    prefix = len("refs/tags/")
-    names = sorted(ref[prefix:] for ref in repo.handle.references if ref.startswith("refs/tags/"))
-    found = (read_tag(repo, name) for name in names if fnmatchcase(name, pattern))
+    plainly = re.split(r"[*?\[]", pattern, maxsplit=1)[0]
+    found = (read_tag(repo, name) for name in tag_names(repo, plainly) if fnmatchcase(name, pattern))
     return [each for each in found if each is not None]
+
+
+def tag_names(repo: Repository, prefix: str) -> list[str]:
+    """The names of all tags that begin like this, annotated or not, in order; others cost nothing."""
+    return [ref.removeprefix("refs/tags/") for ref in ref_list.beginning(repo, f"refs/tags/{prefix}")]
 
 
 def read_ref(repo: Repository, name: str) -> str | None:

@@ -1,11 +1,22 @@
 """Bring the files of a work tree to its branch's tip: those that changed, and no others.
 
 The ref refs/ghost/worktree/<branch> says how far the work tree has come. It is moved last, so whatever happened before
-that, doing it again is right.
+that, doing it again is right. Under the index's lock the order is, with what a kill after each step leaves:
+
+1. each file is made in `ghost-tmp`, its bytes written out     a file there: the next attempt, or `mend`, removes it
+2. each file is moved into its place                           some files are ahead of the index: step STAGE
+3. the new index is made and moved into its place              index and files are ahead of the ref: step DONE
+4. one wait for the disk, for all of that
+5. the ref is moved                                            nothing
+
+A power cut leaves the same: no name is on the disk before its bytes, and with a journal in order (`sync`) none before
+the ones given earlier; on other file systems steps 1 to 3 wait for each file and folder instead of step 4. So the ref
+is never ahead of the files. It may be behind them, so it is not waited for: it is written over in its place.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +24,7 @@ from dataclasses import dataclass
 from ghostd.base.errors import Cannot
 from ghostd.model.tree import Entry, File, Mode
 from ghostd.repo import checkout as checkouts
-from ghostd.repo import disk, index, refs
+from ghostd.repo import disk, index, look, ref_file, refs
 from ghostd.repo.checkout import Checkout
 from ghostd.repo.foreign import as_git_left_it, files_of, recorded_ref
 from ghostd.repo.git import Repository
@@ -55,12 +66,22 @@ def materialise(repo: Repository, branch: str, *, previous: str | None = None) -
     if start == tip:
         return CURRENT
     try:
-        brought = _brought(repo, here, start, tip)
+        current = _brought(repo, here, start, tip) and _note(repo, branch, tip, start)
     except (OSError, Cannot) as error:
         # Not lost: the outcome says "pending", and the next call does it again.
         _log.warning("the files of %s lag behind: %s", branch, error)
         return PENDING
-    return CURRENT if brought and refs.swap(repo, recorded_ref(branch), tip, start) else PENDING
+    return CURRENT if current else PENDING
+
+
+def _note(repo: Repository, branch: str, tip: str, start: str) -> bool:
+    """Move the ref; False where another did. It has no other writer than this branch's, and no reflog to keep."""
+    common, name = repo.identity, recorded_ref(branch)
+    # What it names is on the disk already: it is the tip of a branch.
+    with contextlib.suppress(OSError):
+        if ref_file.set_behind(common, name, tip, start):
+            return True
+    return refs.swap(repo, name, tip, start)
 
 
 def _noted(repo: Repository, branch: str, otherwise: str) -> str:
@@ -126,12 +147,13 @@ class _Plan:
             return _Move(path, shall, todo, hidden)
         files.forget_temporary(path)
         free = shall is None or files.obstacle(path, self._leaving) is None
-        disk_is_was = entry != shall and free and self._is_as_before(files, path, was)
-        todo = step(was=was, shall=shall, staged=entry, disk_is_was=disk_is_was, disk_is_shall=files.holds(path, shall))
+        seen = files.see(path)
+        disk_is_was = entry != shall and free and self._is_as_before(seen, was)
+        todo = step(was=was, shall=shall, staged=entry, disk_is_was=disk_is_was, disk_is_shall=seen.holds(shall))
         return _Move(path, shall, todo, hidden=False)
 
-    def _is_as_before(self, files: disk.Files, path: bytes, was: Entry | None) -> bool:
-        return files.holds(path, was) or (was is not None and as_git_left_it(self._repo, self._here, files, path))
+    def _is_as_before(self, seen: look.Seen, was: Entry | None) -> bool:
+        return seen.holds(was) or (was is not None and as_git_left_it(self._repo, self._here, seen))
 
     def _written(self, files: disk.Files, moves: list[_Move]) -> dict[bytes, Entry | None]:
         """Perform the steps, removals first, so that a file can make room for a folder. What the index has to learn."""
@@ -139,10 +161,13 @@ class _Plan:
         for move in sorted(moves, key=lambda move: move.shall is not None):
             if move.step is Step.STAGE or (move.step is Step.WRITE and self._write(files, move)):
                 staged[move.path] = move.shall
+        for path in files.place():
+            # The path stays behind, and the outcome says so.
+            del staged[path]
         return staged
 
     def _write(self, files: disk.Files, move: _Move) -> bool:
-        """False where a person was quicker and something stands in the way."""
+        """False where a person was quicker and something stands in the way; `place` may find that out as well."""
         match move.shall:
             case None:
                 files.remove(move.path)

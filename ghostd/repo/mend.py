@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ghostd.repo import checkout as checkouts
-from ghostd.repo import index, locks, refs
+from ghostd.repo import index, locks, maintenance, refs
 from ghostd.repo.git import Repository
 from ghostd.repo.materialise import CURRENT, materialise
 
@@ -19,7 +19,7 @@ STALE_AFTER = 3.0
 def mend(repo: Repository, branch: str, *, stale_after: float = STALE_AFTER) -> list[str]:
     """Bring a branch and its work tree back into order; what was mended, in words. For its only writer."""
     mended = [f"removed {lock}, left by a process that is gone" for lock in _stale_locks(repo, branch, stale_after)]
-    mended += [f"removed {path}, left half made" for path in _leftovers(repo)]
+    mended += [f"removed {path}, left half made" for path in (*_leftovers(repo), *maintenance.half_made(repo))]
     lagged = _lags(repo, branch)
     if materialise(repo, branch) == CURRENT and lagged:
         mended.append(f"brought the files of {branch} to its tip")
@@ -46,6 +46,7 @@ def _locks(repo: Repository, branch: str, stale_after: float) -> Iterator[tuple[
     """Every lock that we may have left, with the age from which it counts as left: our refs have no other writer."""
     common = Path(repo.identity)
     own = {common / f"{refs.branch_ref(branch)}.lock", *common.glob(f"refs/ghost/*/{branch}.lock")}
+    own |= {*common.glob("refs/tags/phase/**/*.lock"), *common.glob("refs/ghost/thawed/**/*.lock")}
     yield from ((lock, 0.0) for lock in sorted(own))
     shared = {*common.glob("refs/ghost/**/*.lock"), *common.glob("refs/tags/**/*.lock"), common / "packed-refs.lock"}
     for here in checkouts.checkouts(repo):

@@ -31,6 +31,9 @@ _TRAILER = re.compile(r"(?P<key>[A-Za-z0-9-]+): (?P<value>\S.*)")
 
 def clean(text: str) -> str:
     """A stranger's text as one line without control characters, separators or direction overrides."""
+    if text.isascii() and text.isprintable():
+        # The usual case, without a look at each character.
+        return " ".join(text.split())
     visible = "".join(" " if char.isspace() else char for char in text if char.isspace() or not _hidden(char))
     return " ".join(visible.split())
 
@@ -80,7 +83,8 @@ def message(subject: str, body: str, trailers: Trailers) -> str:
 
 def _defused(line: str) -> str:
     """A line that no reader takes for a trailer of ours or for the end of the message."""
-    shown = "".join(char for char in line if char == "\t" or not _hidden(char)).rstrip()
+    plain = line.isascii() and line.isprintable()
+    shown = (line if plain else "".join(char for char in line if char == "\t" or not _hidden(char))).rstrip()
     return f"> {shown}" if _OURS.match(shown) or _DIVIDER.match(shown) else shown
 
 
@@ -89,7 +93,7 @@ def parse_trailers(message: str, commit: str = "") -> Landed | None:
     values = _values(message)
     if values is None or any(len(values.get(key, ())) != 1 for key in (ID, DIGEST, LANE, PROOF)):
         return None
-    if len(values.get(PHASE, ())) > 1:
+    if any(len(values.get(key, ())) > 1 for key in (PHASE, RESTORES)):
         return None
     return Landed(
         commit=commit,
@@ -100,6 +104,7 @@ def parse_trailers(message: str, commit: str = "") -> Landed | None:
         phase=next(iter(values.get(PHASE, ())), None),
         reverts=tuple(values.get(REVERTS, ())),
         reapplies=tuple(values.get(REAPPLIES, ())),
+        restores=next(iter(values.get(RESTORES, ())), None),
     )
 
 

@@ -1,8 +1,8 @@
 """Names of commits, moved by compare-and-swap only.
 
-An existing ref is moved through libgit2: it takes Git's own `<ref>.lock`, compares under the lock, syncs, renames, runs
-no hook, and needs no process that could die. libgit2 does not compare when it creates a ref, so this rare step, and the
-removal, go through `git update-ref`.
+An existing ref is moved in its file as Git does it, or through libgit2 where it is packed: under `<ref>.lock`, compared
+under the lock, synced, renamed; no hook runs, and no process is needed that could die. libgit2 does not compare
+when it creates a ref, so this rare step, and the removal, go through `git update-ref`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pygit2.enums import ReferenceType
 
 from ghostd.base.errors import Cannot
 from ghostd.base.log import one_line
-from ghostd.repo import locks
+from ghostd.repo import locks, ref_file
 from ghostd.repo.git import Repository, unwritten
 
 ZERO = "0" * 40
@@ -54,17 +54,23 @@ def read(repo: Repository, name: str) -> str | None:
 def swap(repo: Repository, name: str, new: str | None, expect: str | None, *, why: str = "ghost") -> bool:
     """Move a ref from `expect` (None: it does not exist) to `new` (None: delete it), or do nothing and return False.
 
-    Waits for a lock of somebody else, then raises Cannot of kind git-locked.
+    What is in memory still is written first, so that no ref names what is not there. Waits for a lock of somebody
+    else, then raises Cannot of kind git-locked.
     """
+    repo.flush()
     deadline = time.monotonic() + repo.lock_timeout
     while True:
-        if read(repo, name) != expect:
+        # A move compares by itself, under the lock.
+        if None in (new, expect) and read(repo, name) != expect:
             return False
         trouble = _attempt(repo, name, new, expect, why)
-        if trouble is None:
+        now = expect if trouble is None else read(repo, name)
+        if trouble is None or (now == new and new is not None):
+            # What failed behind the move does not undo it.
             return True
-        if read(repo, name) == expect:
-            _wait(repo, name, trouble, deadline)
+        if now != expect:
+            return False
+        _wait(repo, name, trouble, deadline)
 
 
 def _attempt(repo: Repository, name: str, new: str | None, expect: str | None, why: str) -> str | None:
@@ -72,6 +78,8 @@ def _attempt(repo: Repository, name: str, new: str | None, expect: str | None, w
     if expect is None or new is None:
         return _update_ref(repo, name, new, expect, why)
     try:
+        if ref_file.move(repo.identity, name, new, expect, why=why, sync=repo.sync):
+            return None
         ref = repo.handle.lookup_reference(name)
         if str(ref.target) != expect:
             return "it moved"

@@ -10,25 +10,34 @@ from pathlib import Path
 
 from ghostd.repo import checkout as checkouts
 from ghostd.repo import locks
-from ghostd.repo.export import export
 from ghostd.repo.foreign import ForeignEdit, foreign_edits
 from ghostd.repo.git import Repository
 from ghostd.repo.materialise import CURRENT, NONE, PENDING, materialise, remember_worktree
 from ghostd.repo.mend import mend
+from ghostd.repo.pool import Pool, is_slot
+from ghostd.repo.read_back import read_back
 
 __all__ = [
     "CURRENT",
     "NONE",
     "PENDING",
     "ForeignEdit",
+    "Pool",
     "await_index",
     "checked_out_at",
-    "export",
     "foreign_edits",
+    "is_slot",
     "materialise",
     "mend",
+    "pool",
+    "read_back",
     "remember_worktree",
 ]
+
+
+def pool(repo: Repository, folder: Path) -> Pool:
+    """The copies of trees below `folder` (made where it is missing), for gates and commands to work in."""
+    return Pool(repo, folder)
 
 
 def checked_out_at(repo: Repository, branch: str) -> Path | None:

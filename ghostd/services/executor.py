@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -13,10 +14,10 @@ from ghostd.base.life import Life, life
 from ghostd.base.log import log_to_stderr
 from ghostd.config.load import load
 from ghostd.model.settings import LaneSettings, Places, Settings
+from ghostd.pipeline.duties import Duties
 from ghostd.pipeline.recover import recover, void
 from ghostd.pipeline.worker import Worker
 from ghostd.pipeline.workshop import Repositories, Workshop, owner_of_this_process
-from ghostd.repo import worktree
 from ghostd.store.db import open_ledger
 from ghostd.store.ports import Waiter
 from ghostd.store.wake import DatagramBell, listen
@@ -24,6 +25,8 @@ from ghostd.store.wake import DatagramBell, listen
 _LOG = logging.getLogger("executor")
 #: A lost wake-up costs this many seconds and nothing else.
 _SAFETY = 5.0
+#: So long nobody may have wanted anything before a duty is begun.
+_CALM = 0.05
 #: After the ledger or the disk refused, before the next try.
 _PAUSE = 1.0
 
@@ -51,6 +54,7 @@ class Executor:
         self._worker = Worker(shop, lane)
         self._waiter = waiter
         self._life = here
+        self._duties = Duties(shop, lane)
 
     def serve(self) -> None:
         """Work until the end is asked for; a job that was begun is finished first."""
@@ -58,34 +62,32 @@ class Executor:
             self._life.beat()
             if self._step():
                 self._life.sleep((), self._lane.cooldown)
-            else:
-                self._life.sleep((self._waiter.fileno(),), self._rest())
-                self._waiter.drain()
+                continue
+            rung = self._life.sleep((self._waiter.fileno(),), self._rest())
+            self._waiter.drain()
+            if not rung and not self._life.ending:
+                self._duties.do_next()
 
     def _step(self) -> bool:
         """Do one job; True where there may be another. A ledger or disk that refuses is no reason to die."""
         try:
             void(self._shop)
             done = self._worker.run_one()
-            if done is None:
-                self._catch_up()
         except (Cannot, OSError) as error:
             _LOG.error("cannot work: %s; trying again", error)
             self._life.sleep((), _PAUSE)
             return False
-        if done is not None:
-            _LOG.info("%s is done", done)
-        return done is not None
-
-    def _catch_up(self) -> None:
-        """Bring checked-out files to the tip where a lock or an edit kept us from it at the commit."""
-        if self._lane.checkout:
-            worktree.materialise(self._shop.repositories.of(self._lane), self._lane.branch)
+        if done is None:
+            return False
+        self._duties.begin()
+        _LOG.info("%s is done", done)
+        return True
 
     def _rest(self) -> float:
-        """Seconds until something is due by itself."""
+        """Seconds until something is due by itself, or until it is quiet enough for the next duty."""
+        rest = _CALM if self._duties.waiting else _SAFETY
         due = self._shop.ledger.next_due_job(self._lane.name)
-        return _SAFETY if due is None else min(max(due - self._shop.clock.wall(), 0.0), _SAFETY)
+        return rest if due is None else min(max(due - self._shop.clock.wall(), 0.0), rest)
 
 
 def main() -> int:
@@ -103,6 +105,8 @@ def main() -> int:
         try:
             for what in recover(shop, [lane]):
                 _LOG.warning("recovered: %s", what)
+            # What was made so far stays: the collector need not walk through it for each patch.
+            gc.freeze()
             here.ready(f"STATUS=waiting for patches of lane {lane.name}")
             Executor(shop, lane, waiter, here).serve()
         finally:

@@ -1,7 +1,8 @@
 """The ledger in one SQLite file; the only door to SQLite.
 
 Every change runs under BEGIN IMMEDIATE: a transaction that reads first and writes later is refused, without waiting,
-where somebody wrote in between. The write-ahead log is synced at each commit, so a commit survives a power cut.
+where somebody wrote in between. The write-ahead log is synced at each commit, so a commit survives a power cut; but for
+those few that a redo makes good, which are lost only together with everything after them.
 """
 
 from __future__ import annotations
@@ -20,11 +21,14 @@ from ghostd.base.errors import Cannot
 from ghostd.base.files import PRIVATE_FILE, sync_dir
 from ghostd.store import schema
 from ghostd.store.alerts import AlertTable
+from ghostd.store.gates import GateTable
+from ghostd.store.graph import GraphTable
 from ghostd.store.history import BranchIndex
 from ghostd.store.jobs import Movement
 from ghostd.store.outbox import EventLog
 from ghostd.store.part import Row
 from ghostd.store.ports import Bell
+from ghostd.store.sealings import Sealings
 from ghostd.store.shelf import Shelf
 from ghostd.store.small import SmallThings
 from ghostd.store.statements import STATEMENTS
@@ -33,11 +37,14 @@ from ghostd.store.statements import STATEMENTS
 PATIENCE = 10.0
 #: A log that a long reader made grow is cut back to this.
 _LOG_LIMIT = 16 << 20
+#: So many pages of the log go into the file at once: what was written often goes but once.
+_LOG_PAGES = 4000
 _SETTINGS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
     "PRAGMA temp_store = MEMORY",
+    f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}",
     f"PRAGMA journal_size_limit = {_LOG_LIMIT}",
 )
 
@@ -50,6 +57,8 @@ class SqliteDatabase:
         self._place = place
         self._bell = bell
         self._ring = False
+        #: Whether commits are synced now; a connection begins so.
+        self._synced = True
 
     def all(self, statement: str, /, **places: Any) -> Sequence[Row]:
         try:
@@ -64,8 +73,12 @@ class SqliteDatabase:
         return found[0] if found else None
 
     @contextmanager
-    def write(self) -> Iterator[None]:
+    def write(self, *, synced: bool = True, quiet: bool = False) -> Iterator[None]:
         self._ring = False
+        if synced != self._synced:
+            # NORMAL leaves out the sync at the commit, and nothing else: the file stays whole at a power cut.
+            self._run(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
+            self._synced = synced
         try:
             self._run("BEGIN IMMEDIATE")
             yield
@@ -75,7 +88,7 @@ class SqliteDatabase:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             raise
-        if self._ring and self._bell is not None:
+        if self._ring and self._bell is not None and not quiet:
             self._bell.ring()
 
     def ring_after(self) -> None:
@@ -105,11 +118,15 @@ class SqliteDatabase:
         self._connection.close()
 
     def _run(self, sql: str, places: Mapping[str, Any] | None = None) -> list[Any]:
-        with _translated(self._place):
+        try:
             return self._connection.execute(sql, places or {}).fetchall()
+        except sqlite3.Error as error:
+            # As `_translated`, which would cost as much as a small statement.
+            _raise_told(self._place, error)
+            raise
 
 
-class SqliteLedger(Movement, Shelf, BranchIndex, EventLog, AlertTable, SmallThings):
+class SqliteLedger(Movement, Shelf, BranchIndex, GraphTable, Sealings, GateTable, EventLog, AlertTable, SmallThings):
     """Everything behind one door (`store.ports.Ledger`), over one connection."""
 
     def __init__(self, db: SqliteDatabase, clock: Clock) -> None:
@@ -167,7 +184,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
 def _make(path: Path) -> None:
     """A new ledger appears whole or not at all; of two that make it at once one wins, and both use that one."""
     with _built_beside(path) as (connection, finished):
-        connection.execute("PRAGMA journal_mode = WAL")
+        # Not in WAL mode: what can not be written is told by the commit, not swallowed by the close.
         schema.bring_up(connection, path)
         connection.close()
         try:
@@ -232,15 +249,24 @@ def _translated(place: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", 0)
-        failure = _FAILURES.get(code) or _FAILURES.get(code & 0xFF)
-        if failure is None:
-            raise
-        raise _cannot(place, failure, str(error)) from error
+        _raise_told(place, error)
+        raise
     except OSError as error:
         raise _cannot(place, _FULL if error.errno in _NO_SPACE else _UNREACHABLE, str(error)) from error
+
+
+def _raise_told(place: Path, error: sqlite3.Error) -> None:
+    code = getattr(error, "sqlite_errorcode", 0)
+    failure = _FAILURES.get(code) or _FAILURES.get(code & 0xFF)
+    if failure is not None:
+        raise _cannot(place, failure, str(error)) from error
 
 
 def _cannot(place: Path, failure: tuple[str, str, str], cause: str) -> Cannot:
     kind, words, hint = failure
     return Cannot(f"use ledger {place}: {words}", kind=kind, hint=hint, path=str(place), cause=cause)
+
+
+def version() -> str:
+    """The version of the SQLite library."""
+    return sqlite3.sqlite_version

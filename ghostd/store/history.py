@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from ghostd.model.job import Landed
 from ghostd.store import rows
 from ghostd.store.part import Part, as_text
+from ghostd.store.ports import Gained
 
 
 class BranchIndex(Part):
@@ -18,13 +19,21 @@ class BranchIndex(Part):
 
     def learn(self, repo: str, branch: str, landed: Iterable[Landed], tip: str, *, anew: bool = False) -> None:
         where = {"repo": repo, "branch": branch}
-        with self._db.write():
+        # Not synced: what Git says can be read again.
+        with self._db.write(synced=False):
             if anew:
                 self._db.all("forget_landed", **where)
                 self._db.all("forget_effects", **where)
             for commit in landed:
                 self._add(where, commit)
             self._db.all("set_tip", **where, tip=tip)
+
+    def _gain(self, gained: Gained) -> None:
+        """Within the transaction under way. Where the branch is not known up to there, the next look finds it all."""
+        where = {"repo": gained.repo, "branch": gained.branch}
+        if self._db.one("move_tip", **where, before=gained.before, tip=gained.tip) is not None:
+            for commit in gained.landed:
+                self._add(where, commit)
 
     def landed(self, repo: str, branch: str, id: str) -> Landed | None:
         row = self._db.one("newest_made", repo=repo, branch=branch, id=id)
@@ -49,6 +58,7 @@ class BranchIndex(Part):
             phase=commit.phase,
             reverts=as_text(commit.reverts),
             reapplies=as_text(commit.reapplies),
+            restores=commit.restores,
         )
         # None: another process has learned it since we looked.
         if row is not None:

@@ -7,17 +7,24 @@ which all processes of a machine share; so a clock that is set neither ends nor 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import takewhile
 from typing import Any
 
 from ghostd.base.errors import Cannot
-from ghostd.model.job import Claim, Happening, IllegalTransition, Job, NewJob, Outcome, State
+from ghostd.model.job import Claim, Happening, IllegalTransition, Job, Kind, NewJob, Outcome, State
 from ghostd.store import rows, rules
-from ghostd.store.part import Part, as_text
-from ghostd.store.ports import Put
+from ghostd.store.history import BranchIndex
+from ghostd.store.part import Row, as_text
+from ghostd.store.ports import Gained, Put
 
 
-class Movement(Part):
+class _Lost(Exception):  # noqa: N818 - a fact
+    """One of several claims is not ours any more; undoes the transaction."""
+
+
+class Movement(BranchIndex):
     """Everything that changes where a job stands."""
 
     def put(self, new: NewJob, *, max_queue: int | None = None) -> Put:
@@ -32,34 +39,69 @@ class Movement(Part):
 
     def claim(self, lane: str, owner: str, lease: float) -> Claim | None:
         # An idle worker looks only; what it sees may be gone when it holds the lock, so it looks again.
-        if self._next(lane) is None:
+        if not self._runnable(lane):
             return None
-        with self._db.write():
-            job = self._next(lane)
-            if job is None:
-                return None
-            after = rules.claimed(job, self._next_fence(job), self._clock.wall())
-            self._save(after, owner=owner, lease=lease)
-            self._told(after, Happening.CLAIM, owner=owner, fence=after.fence)
-        return Claim(job=after, fence=after.fence, owner=owner)
+        # Not synced: after a power cut the job is queued as it was before, and nobody works on it any more.
+        with self._db.write(synced=False):
+            jobs = [rows.job(row) for row in self._runnable(lane)]
+            return self._claimed(jobs, owner, lease)[0] if jobs else None
+
+    def claim_more(self, claim: Claim, lease: float, *, most: int, fits: Callable[[Job], bool]) -> Sequence[Claim]:
+        # Most groups are of one job: that nobody follows is seen without the writer's lock.
+        if not self._in_line(claim, 1):
+            return []
+        # Nobody is woken for it: the end of the group is near, and tells of all.
+        with self._db.write(synced=False, quiet=True):
+            return self._claimed(self._followers(claim, most, fits), claim.owner, lease)
 
     def renew(self, claim: Claim, lease: float) -> bool:
-        return self._hold(claim, "renew_lease", lease)
+        with self._db.write(synced=False):
+            return self._hold(claim, "renew_lease", lease)
 
-    def seal(self, claim: Claim, statement: bytes, lease: float) -> bool:
-        return self._hold(claim, "seal_job", lease, statement=statement)
+    def seal_all(self, statements: Iterable[tuple[Claim, bytes]], lease: float) -> bool:
+        try:
+            with self._db.write():
+                for claim, statement in statements:
+                    self._seal(claim, statement, lease)
+        except _Lost:
+            return False
+        return True
 
     def finish(self, claim: Claim, outcome: Outcome) -> Job | None:
+        return self.finish_all([(claim, outcome)])[0]
+
+    def finish_all(self, ends: Iterable[tuple[Claim, Outcome]], gained: Gained | None = None) -> Sequence[Job | None]:
         with self._db.write():
-            row = self._db.one("claimed_job", seq=claim.job.seq, fence=claim.fence, owner=claim.owner)
-            if row is None:
-                return None
-            after = rules.ended(rows.job(row), outcome, self._clock.wall())
-            due = after.state.terminal and bool(after.summary) and not outcome.summary_written
-            self._save(after, summary_due=due)
-            for type, subject, data in rules.ending(after, outcome):
-                self._tell(type, subject, data, lane=after.lane)
-        return after
+            if gained is not None:
+                self._gain(gained)
+            return [self._finished(claim, outcome) for claim, outcome in ends]
+
+    def _seal(self, claim: Claim, statement: bytes, lease: float) -> None:
+        if not self._hold(claim, "seal_job", lease, statement=statement):
+            raise _Lost
+
+    def _finished(self, claim: Claim, outcome: Outcome) -> Job | None:
+        """Only what a worker changes is written; of the rest the claim's own copy is as good as the row."""
+        after = rules.ended(claim.job, outcome, self._clock.wall())
+        due = after.state.terminal and bool(after.summary) and not outcome.summary_written
+        kept = self._db.one(
+            "end_job",
+            seq=after.seq,
+            fence=claim.fence,
+            owner=claim.owner,
+            state=after.state.value,
+            not_before=after.not_before,
+            finished_at=after.finished_at,
+            statement=rules.sealed_by(outcome, after.state),
+            result=None if after.result is None else as_text(after.result),
+            summary=after.summary,
+            summary_due=int(due),
+        )
+        if kept is None:
+            return None
+        for type, subject, data in rules.ending(after, outcome):
+            self._tell(type, subject, data, lane=after.lane)
+        return replace(after, statement=kept["statement"])
 
     def void(self, alive: Mapping[str, bool]) -> Sequence[Job]:
         dead = as_text([owner for owner, lives in alive.items() if not lives])
@@ -120,10 +162,9 @@ class Movement(Part):
 
     def _hold(self, claim: Claim, written: str, /, lease: float, **places: Any) -> bool:
         mine = {"seq": claim.job.seq, "fence": claim.fence, "owner": claim.owner}
-        with self._db.write():
-            # Read under the writer's lock, so that nobody who looks for old leases later can be earlier than this.
-            now = self._clock.monotonic()
-            return self._db.one(written, **mine, now=now, lease=lease, **places) is not None
+        # Read under the writer's lock, so that nobody who looks for old leases later can be earlier than this.
+        now = self._clock.monotonic()
+        return self._db.one(written, **mine, now=now, lease=lease, **places) is not None
 
     def _save(
         self, job: Job, *, owner: str | None = None, lease: float | None = None, summary_due: bool = False
@@ -154,14 +195,38 @@ class Movement(Part):
         row = self._db.one("job", id=id)
         return None if row is None else rows.job(row)
 
-    def _next(self, lane: str) -> Job | None:
-        row = self._db.one("next_runnable", lane=lane, now=self._clock.wall())
-        return None if row is None else rows.job(row)
+    def _runnable(self, lane: str) -> Sequence[Row]:
+        return self._db.all("next_runnable", lane=lane, now=self._clock.wall())
 
-    def _next_fence(self, job: Job) -> int:
-        row = self._db.one("next_fence", repo=job.repo, branch=job.branch)
+    def _in_line(self, claim: Claim, most: int) -> Sequence[Row]:
+        return self._db.all("next_in_line", lane=claim.job.lane, now=self._clock.wall(), most=most)
+
+    def _followers(self, claim: Claim, most: int, fits: Callable[[Job], bool]) -> list[Job]:
+        """Those next in line behind a claimed job that can be done together with it, up to the first that can not."""
+
+        def joins(job: Job) -> bool:
+            same = (job.repo, job.branch) == (claim.job.repo, claim.job.branch)
+            return same and job.kind is Kind.PATCH and not job.depends_on and fits(job)
+
+        return list(takewhile(joins, (rows.job(row) for row in self._in_line(claim, most))))
+
+    def _claimed(self, jobs: Sequence[Job], owner: str, lease: float) -> list[Claim]:
+        """Claims on jobs of one branch, each under a fence of its own."""
+        claims = []
+        for fence, job in enumerate(jobs, self._fences(jobs)):
+            after = rules.claimed(job, fence, self._clock.wall())
+            self._save(after, owner=owner, lease=lease)
+            self._told(after, Happening.CLAIM, owner=owner, fence=fence)
+            claims.append(Claim(job=after, fence=fence, owner=owner))
+        return claims
+
+    def _fences(self, jobs: Sequence[Job]) -> int:
+        """The first of as many new fences as there are jobs; 0 for none."""
+        if not jobs:
+            return 0
+        row = self._db.one("next_fence", repo=jobs[0].repo, branch=jobs[0].branch, many=len(jobs))
         assert row is not None
-        return int(row["fence"])
+        return int(row["fence"]) - len(jobs) + 1
 
     def _abandoned(self, dead: str) -> list[Job]:
         return [rows.job(row) for row in self._db.all("abandoned_jobs", dead=dead, now=self._clock.monotonic())]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -15,6 +15,12 @@ class Row(Protocol):
 
     def __getitem__(self, name: str, /) -> Any: ...
 
+    def __iter__(self) -> Iterator[Any]: ...
+
+    def keys(self) -> Sequence[str]:
+        """The names, in the order of the values."""
+        ...
+
 
 class Database(Protocol):
     """Named statements, run one at a time. Failures that people can do something about are `Cannot`."""
@@ -25,8 +31,12 @@ class Database(Protocol):
         """The first row; None where there is none."""
         ...
 
-    def write(self) -> AbstractContextManager[None]:
-        """A transaction that may write: all of the block or nothing, durable at its end. Blocks do not nest."""
+    def write(self, *, synced: bool = True, quiet: bool = False) -> AbstractContextManager[None]:
+        """A transaction that may write: all of the block or nothing, durable at its end. Blocks do not nest.
+
+        One that is not `synced` survives a kill, and a power cut only once a later one was synced. A `quiet` one rings
+        no bell.
+        """
         ...
 
     def ring_after(self) -> None:
@@ -52,4 +62,8 @@ class Part:
 
 def as_text(value: Any) -> str:
     """JSON as the ledger keeps it: ASCII, so that no stranger's text can be unstorable."""
-    return json.dumps(dict(value) if isinstance(value, Mapping) else value, separators=(",", ":"))
+    return _JSON.encode(value if type(value) is dict or not isinstance(value, Mapping) else dict(value))
+
+
+#: Made once: `json.dumps` would make one for each value.
+_JSON = json.JSONEncoder(separators=(",", ":"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from ghostd.model.alert import Alert, Delivery, Finding
 from ghostd.model.event import Event
 from ghostd.model.job import Claim, Job, Landed, NewJob, Origin, Outcome, State
+from ghostd.model.touch import Touch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,12 +22,75 @@ class Put:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sealing:
+    """The statement with which a job ended. `seq` grows with each, over all branches."""
+
+    seq: int
+    id: str
+    statement: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gained:
+    """Commits by which a branch went from `before` to `tip`, oldest first."""
+
+    repo: str
+    branch: str
+    before: str | None
+    tip: str
+    landed: tuple[Landed, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
     """What a door answered to a delivery: `body_digest` tells a repeat from a reused id."""
 
     key: str
     body_digest: str
     answer: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateRun:
+    """One run of a gate for one attempt of a job, with all that it printed."""
+
+    id: str
+    attempt: int
+    gate: str
+    #: 1 for the first; a gate that fails is run again.
+    run: int
+    verdict: str
+    status: int | None
+    duration_ms: int
+    output: bytes
+    #: Bytes in front of `output` that were too many to keep.
+    cut: int = 0
+    #: It was not run: an earlier pass stood for it.
+    cached: bool = False
+    #: The gate failed first and passed then; this is the run that passed.
+    flake: bool = False
+    audit: Mapping[str, Any] | None = None
+    #: Never forgotten, however many runs follow.
+    kept: bool = False
+    #: Wall time at which it was written down.
+    time: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pass:
+    """A pass that may stand for a run of the same gate with the same tool on the same files."""
+
+    key: str
+    gate: str
+    #: The job whose gate passed.
+    id: str
+    #: What told the tool's version, and which files it saw, both as digests or short words.
+    tool: str
+    files: str
+    duration_ms: int
+    made_at: float
+    used_at: float
+    uses: int
 
 
 class Queue(Protocol):
@@ -47,17 +111,27 @@ class Queue(Protocol):
         for those it depends on while they are under way; how they ended is for the worker to judge."""
         ...
 
+    def claim_more(self, claim: Claim, lease: float, *, most: int, fits: Callable[[Job], bool]) -> Sequence[Claim]:
+        """Up to `most` jobs that stand next in line in the lane of a claimed one and can be done together with it:
+        patches for the same branch that wait for nothing and `fits` says yes to. None is passed by."""
+        ...
+
     def renew(self, claim: Claim, lease: float) -> bool:
         """Hold on to a claim. False: it is lost; stop, do not commit."""
         ...
 
-    def seal(self, claim: Claim, statement: bytes, lease: float) -> bool:
-        """Write the sealed statement into the job's row and renew. False: the claim is lost."""
+    def seal_all(self, statements: Iterable[tuple[Claim, bytes]], lease: float) -> bool:
+        """Write sealed statements into their jobs' rows and renew the leases, in one transaction. False: one of the
+        claims is lost, and nothing was written."""
         ...
 
     def finish(self, claim: Claim, outcome: Outcome) -> Job | None:
         """Write the outcome (terminal, or RETRY with `retry_at`), its events and the end of the lease in one
         transaction. None: the claim is lost and nothing was written."""
+        ...
+
+    def finish_all(self, ends: Iterable[tuple[Claim, Outcome]], gained: Gained | None = None) -> Sequence[Job | None]:
+        """As `finish`, several in one transaction, together with what their branch has gained."""
         ...
 
     def void(self, alive: Mapping[str, bool]) -> Sequence[Job]:
@@ -112,6 +186,10 @@ class Queue(Protocol):
         """The summary's file is on disk."""
         ...
 
+    def ended_lately(self, seconds: float) -> Sequence[Job]:
+        """Jobs with a summary that ended in the last seconds before the newest end of all, oldest first."""
+        ...
+
     def unwritten_summaries(self) -> Sequence[Job]:
         """Terminal jobs whose summary file was not seen on disk."""
         ...
@@ -138,6 +216,80 @@ class History(Protocol):
 
     def branch_commits(self, repo: str, branch: str) -> Sequence[Landed]:
         """All our commits of the branch, oldest first."""
+        ...
+
+
+class Proofs(Protocol):
+    """What is to be found in the proof log of each branch."""
+
+    def sealings(self, repo: str, branch: str, *, since: int = 0, limit: int = 1000) -> Sequence[Sealing]:
+        """Statements of ended jobs with seq > `since`, in the order of the ends. One that was requeued and ended again
+        has one for each end."""
+        ...
+
+
+class Gates(Protocol):
+    """What gates said and printed, and the passes that may stand for a run."""
+
+    def ran(self, runs: Iterable[GateRun], *, told: Mapping[str, Any] | None = None, lane: str | None = None) -> None:
+        """Keep the runs of one gate, with the event `ghost.patch.gate` where `told` is given. One transaction; the
+        oldest runs beyond a few thousand go, but for those to be kept."""
+        ...
+
+    def gate_runs(self, id: str, gate: str | None = None) -> Sequence[GateRun]:
+        """The runs for a job, of one gate or of all, in their order."""
+        ...
+
+    def cached_pass(self, key: str) -> Pass | None:
+        """The pass under a key; None where there is none, or nobody used it for a month."""
+        ...
+
+    def use_pass(self, key: str) -> None:
+        """It stood for a run."""
+        ...
+
+    def add_pass(self, key: str, gate: str, id: str, tool: str, files: str, duration_ms: int) -> None:
+        """Remember a pass. The cache is bounded in number and age."""
+        ...
+
+    def passes(self) -> Sequence[Pass]:
+        """All passes, those that were used last first."""
+        ...
+
+    def clear_passes(self, gate: str | None = None) -> int:
+        """Forget the passes of a gate, or all; how many went."""
+        ...
+
+
+class Graph(Protocol):
+    """What each commit of ours did to which lines, read from Git once; `since` is a commit of the branch."""
+
+    def uncharted(self, repo: str, branch: str, since: str) -> Sequence[str]:
+        """The commits whose touches are not known yet, oldest first: from `since` on, all where that is unknown."""
+        ...
+
+    def chart(self, repo: str, touches: Mapping[str, Iterable[Touch]]) -> None:
+        """Keep all touches of these commits. One transaction."""
+        ...
+
+    def touches(self, repo: str, oid: str) -> Sequence[Touch]:
+        """What a charted commit did, by path."""
+        ...
+
+    def touched(self, repo: str, branch: str, since: str, path: bytes) -> Sequence[tuple[str, Touch]]:
+        """What commits after `since` did to a path, oldest first."""
+        ...
+
+    def touched_below(self, repo: str, branch: str, since: str, folder: bytes) -> Sequence[tuple[str, Touch]]:
+        """What commits after `since` did below a folder, oldest first."""
+        ...
+
+    def depending(self, ids: Iterable[str]) -> frozenset[str]:
+        """The jobs that said they depend on one of these."""
+        ...
+
+    def forget_chart(self, repo: str) -> None:
+        """Throw all touches of a repository away."""
         ...
 
 
@@ -217,7 +369,7 @@ class Small(Protocol):
         ...
 
 
-class Ledger(Queue, History, Outbox, Alerts, Small, Protocol):
+class Ledger(Queue, History, Graph, Proofs, Gates, Outbox, Alerts, Small, Protocol):
     """Everything behind one door. One object belongs to one thread."""
 
     def integrity(self) -> Sequence[str]:

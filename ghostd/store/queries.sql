@@ -45,7 +45,10 @@ WHERE j.state = 'queued'
     AND j.lane = :lane
     AND j.not_before <= :now
     AND NOT EXISTS (SELECT 1 FROM facts WHERE key = 'paused:' || :lane)
-    AND (j.repo, j.branch) NOT IN (SELECT repo, branch FROM jobs WHERE state = 'running')
+    AND NOT EXISTS (
+        SELECT 1 FROM jobs AS r INDEXED BY under_way
+        WHERE r.repo = j.repo AND r.branch = j.branch AND r.state = 'running'
+    )
     AND (
         j.depends_on = '[]'
         OR NOT EXISTS (
@@ -57,10 +60,21 @@ WHERE j.state = 'queued'
 ORDER BY j.priority DESC, j.seq
 LIMIT 1;
 
+-- name: next_in_line
+-- The first jobs of a lane that are due, whatever they may have to wait for.
+SELECT j.*, b.body
+FROM jobs AS j INDEXED BY ready JOIN bodies AS b ON b.seq = j.seq
+WHERE j.state = 'queued'
+    AND j.lane = :lane
+    AND j.not_before <= :now
+    AND NOT EXISTS (SELECT 1 FROM facts WHERE key = 'paused:' || :lane)
+ORDER BY j.priority DESC, j.seq
+LIMIT :most;
+
 -- name: next_fence
--- One more than any claim on this branch has had.
-INSERT INTO fences (repo, branch, fence) VALUES (:repo, :branch, 1)
-ON CONFLICT (repo, branch) DO UPDATE SET fence = fence + 1
+-- More by so many than any claim on this branch has had: the last of so many new ones.
+INSERT INTO fences (repo, branch, fence) VALUES (:repo, :branch, :many)
+ON CONFLICT (repo, branch) DO UPDATE SET fence = fence + :many
 RETURNING fence;
 
 -- name: save_job
@@ -83,11 +97,13 @@ UPDATE jobs SET statement = :statement, leased_at = :now, lease = :lease
 WHERE seq = :seq AND state = 'running' AND fence = :fence AND owner = :owner
 RETURNING seq;
 
--- name: claimed_job
--- The job under a claim; no row where the claim is not the newest.
-SELECT j.*, b.body
-FROM jobs AS j JOIN bodies AS b ON b.seq = j.seq
-WHERE j.seq = :seq AND j.state = 'running' AND j.fence = :fence AND j.owner = :owner;
+-- name: end_job
+-- Write down how the attempt under a claim ended; without a statement the one in the row stays. No row: not the newest.
+UPDATE jobs SET
+    state = :state, not_before = :not_before, owner = NULL, leased_at = NULL, lease = NULL, finished_at = :finished_at,
+    statement = coalesce(:statement, statement), result = :result, summary = :summary, summary_due = :summary_due
+WHERE seq = :seq AND state = 'running' AND fence = :fence AND owner = :owner
+RETURNING statement;
 
 -- name: abandoned_jobs
 -- Running jobs whose owner is dead or whose lease has ended; one from the future was given before the machine restarted.
@@ -166,6 +182,17 @@ SELECT min(not_before) AS due FROM jobs WHERE state = 'queued' AND lane = :lane 
 -- Terminal jobs whose summary was not seen on disk.
 SELECT j.*, b.body FROM jobs AS j JOIN bodies AS b ON b.seq = j.seq WHERE j.summary_due = 1 ORDER BY j.seq;
 
+-- name: finished_since
+-- Jobs that came to their end since, with the text of their summaries.
+SELECT j.*, b.body
+FROM jobs AS j JOIN bodies AS b ON b.seq = j.seq
+WHERE j.finished_at >= :since AND j.summary <> ''
+ORDER BY j.seq;
+
+-- name: newest_end
+-- When the last job came to its end.
+SELECT max(finished_at) AS time FROM jobs;
+
 -- name: summary_written
 -- The summary is on disk.
 UPDATE jobs SET summary_due = 0 WHERE id = :id;
@@ -181,6 +208,10 @@ SELECT tip FROM tips WHERE repo = :repo AND branch = :branch;
 INSERT INTO tips (repo, branch, tip) VALUES (:repo, :branch, :tip)
 ON CONFLICT (repo, branch) DO UPDATE SET tip = :tip;
 
+-- name: move_tip
+-- A branch was read from one commit up to another; no row where it was not known up to there.
+UPDATE tips SET tip = :tip WHERE repo = :repo AND branch = :branch AND tip = :before RETURNING tip;
+
 -- name: forget_landed
 -- Forget the commits of a branch.
 DELETE FROM landed WHERE repo = :repo AND branch = :branch;
@@ -191,9 +222,10 @@ DELETE FROM effects WHERE repo = :repo AND branch = :branch;
 
 -- name: add_landed
 -- Put a commit behind the newest one of its branch; one that is known already gives no row.
-INSERT INTO landed (repo, branch, position, oid, id, digest, proof, lane, phase, reverts, reapplies)
+INSERT INTO landed (repo, branch, position, oid, id, digest, proof, lane, phase, reverts, reapplies, restores)
 SELECT
-    :repo, :branch, coalesce(max(position), 0) + 1, :oid, :id, :digest, :proof, :lane, :phase, :reverts, :reapplies
+    :repo, :branch, coalesce(max(position), 0) + 1, :oid, :id, :digest, :proof, :lane, :phase, :reverts, :reapplies,
+    :restores
 FROM landed
 WHERE repo = :repo AND branch = :branch
 ON CONFLICT (repo, branch, oid) DO NOTHING
@@ -223,6 +255,134 @@ LIMIT 1;
 -- name: branch_commits
 -- All our commits of a branch, oldest first.
 SELECT * FROM landed WHERE repo = :repo AND branch = :branch ORDER BY position;
+
+-- Proofs -----------------------------------------------------------------------------------------------------------
+
+-- name: sealings
+-- The statements with which jobs of a branch ended, in that order; an applied job's row keeps its own.
+SELECT s.seq, j.id, coalesce(s.statement, j.statement) AS statement
+FROM sealings AS s INDEXED BY sealings_of JOIN jobs AS j ON j.seq = s.job
+WHERE s.repo = :repo AND s.branch = :branch AND s.seq > :since
+ORDER BY s.seq
+LIMIT :limit;
+
+-- Gates ------------------------------------------------------------------------------------------------------------
+
+-- name: add_gate_run
+-- Keep what one run of a gate said and printed.
+INSERT INTO gate_runs (
+    id, attempt, gate, run, verdict, status, duration_ms, cached, flake, output, cut, audit, kept, time
+)
+VALUES (
+    :id, :attempt, :gate, :run, :verdict, :status, :duration_ms, :cached, :flake, :output, :cut, :audit, :kept, :time
+);
+
+-- name: drop_gate_runs
+-- Forget the oldest runs beyond a number, but for those that somebody asked to keep.
+DELETE FROM gate_runs
+WHERE kept = 0
+    AND number <= (
+        SELECT number FROM gate_runs INDEXED BY gate_runs_old
+        WHERE kept = 0
+        ORDER BY number DESC
+        LIMIT 1 OFFSET :most
+    );
+
+-- name: gate_runs
+-- The runs of gates for a job, in their order.
+SELECT * FROM gate_runs INDEXED BY gate_runs_of WHERE id = :id AND (:gate IS NULL OR gate = :gate) ORDER BY number;
+
+-- name: cached_pass
+-- The pass that stands for a run.
+SELECT * FROM gate_cache WHERE key = :key;
+
+-- name: add_pass
+-- Remember a pass; the same one again is only younger.
+INSERT INTO gate_cache (key, gate, id, tool, files, duration_ms, made_at, used_at)
+VALUES (:key, :gate, :id, :tool, :files, :duration_ms, :now, :now)
+ON CONFLICT (key) DO UPDATE SET id = :id, duration_ms = :duration_ms, made_at = :now, used_at = :now;
+
+-- name: use_pass
+-- A pass stood for a run once more.
+UPDATE gate_cache SET used_at = :now, uses = uses + 1 WHERE key = :key;
+
+-- name: drop_old_passes
+-- Forget passes that nobody used since a time.
+DELETE FROM gate_cache WHERE used_at < :before;
+
+-- name: drop_most_passes
+-- Forget the passes that were used least lately, beyond a number.
+DELETE FROM gate_cache
+WHERE key IN (SELECT key FROM gate_cache INDEXED BY gate_cache_age ORDER BY used_at DESC LIMIT -1 OFFSET :most);
+
+-- name: passes
+-- All passes, those that were used last first.
+SELECT * FROM gate_cache ORDER BY used_at DESC, key;
+
+-- name: clear_passes
+-- Forget the passes of a gate, or all.
+DELETE FROM gate_cache WHERE :gate IS NULL OR gate = :gate RETURNING key;
+
+-- Graph ------------------------------------------------------------------------------------------------------------
+
+-- name: uncharted
+-- The commits of a branch, from one on, whose touches were not read yet, oldest first.
+SELECT l.oid
+FROM landed AS l
+WHERE l.repo = :repo AND l.branch = :branch
+    AND l.position >= coalesce(
+        (SELECT s.position FROM landed AS s WHERE s.repo = :repo AND s.branch = :branch AND s.oid = :since), 0
+    )
+    AND NOT EXISTS (SELECT 1 FROM charted AS c WHERE c.repo = l.repo AND c.oid = l.oid)
+ORDER BY l.position;
+
+-- name: mark_charted
+-- The touches of a commit are all there.
+INSERT INTO charted (repo, oid) VALUES (:repo, :oid) ON CONFLICT DO NOTHING;
+
+-- name: add_touch
+-- What a commit did to a path; it never changes.
+INSERT INTO touches (repo, path, oid, was_mode, was, now_mode, now, spans)
+VALUES (:repo, :path, :oid, :was_mode, :was, :now_mode, :now, :spans)
+ON CONFLICT DO NOTHING;
+
+-- name: touches_of
+-- What a commit did, by path.
+SELECT * FROM touches WHERE repo = :repo AND oid = :oid ORDER BY path;
+
+-- name: touched
+-- What the commits of a branch that are later than one did to a path, oldest first.
+SELECT t.*
+FROM touches AS t JOIN landed AS l ON l.repo = t.repo AND l.branch = :branch AND l.oid = t.oid
+WHERE t.repo = :repo AND t.path = :path
+    AND l.position > (
+        SELECT s.position FROM landed AS s WHERE s.repo = :repo AND s.branch = :branch AND s.oid = :since
+    )
+ORDER BY l.position;
+
+-- name: touched_between
+-- The same for all paths from a first one up to an end.
+SELECT t.*
+FROM touches AS t JOIN landed AS l ON l.repo = t.repo AND l.branch = :branch AND l.oid = t.oid
+WHERE t.repo = :repo AND t.path >= :first AND t.path < :end
+    AND l.position > (
+        SELECT s.position FROM landed AS s WHERE s.repo = :repo AND s.branch = :branch AND s.oid = :since
+    )
+ORDER BY l.position;
+
+-- name: depending
+-- The jobs that said they depend on one of these ids.
+SELECT DISTINCT j.id
+FROM jobs AS j JOIN json_each(j.depends_on) AS d
+WHERE j.depends_on <> '[]' AND d.value IN (SELECT value FROM json_each(:ids));
+
+-- name: forget_charted
+-- No commit of a repository was read.
+DELETE FROM charted WHERE repo = :repo;
+
+-- name: forget_touches
+-- Forget what the commits of a repository did.
+DELETE FROM touches WHERE repo = :repo;
 
 -- Events -----------------------------------------------------------------------------------------------------------
 

@@ -10,8 +10,10 @@ from ghostd.model.job import Job, Kind, Landed, Origin, State
 from ghostd.store.part import Row
 
 
-def job(row: Row) -> Job:
+def job(found: Row) -> Job:
     """A row of `jobs` with its body."""
+    # A row looks for each name from its first column on.
+    row = dict(zip(found.keys(), found, strict=True))
     return Job(
         seq=row["seq"],
         id=row["id"],
@@ -27,8 +29,8 @@ def job(row: Row) -> Job:
         phase=row["phase"],
         session=row["session"],
         title=row["title"],
-        depends_on=tuple(json.loads(row["depends_on"])),
-        options=json.loads(row["options"]),
+        depends_on=() if row["depends_on"] == "[]" else tuple(json.loads(row["depends_on"])),
+        options={} if row["options"] == "{}" else json.loads(row["options"]),
         received_at=row["received_at"],
         attempts=row["attempts"],
         not_before=row["not_before"],
@@ -52,6 +54,7 @@ def landed(row: Row) -> Landed:
         phase=row["phase"],
         reverts=tuple(json.loads(row["reverts"])),
         reapplies=tuple(json.loads(row["reapplies"])),
+        restores=row["restores"],
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ghostd.model.alert import Alert, AlertState, Finding
-from ghostd.model.job import Happening, Job, Kind, Outcome, advance
+from ghostd.model.job import Happening, Job, Kind, Outcome, State, advance
 
 #: The event of each happening. A job's events have its id as their subject, whatever kind it is.
 _TOLD_BY: Mapping[Happening, str] = {
@@ -56,11 +56,19 @@ def lost(job: Job) -> Job:
 
 
 def ended(job: Job, outcome: Outcome, now: float) -> Job:
-    """The job after an attempt: terminal, or back in the queue until `retry_at`."""
+    """The job after an attempt: terminal, or back in the queue until `retry_at`. Of its statement see `sealed_by`."""
     after = advance(job.state, outcome.happening)
     if not after.terminal:
         return replace(job, state=after, not_before=outcome.retry_at or 0.0)
     return replace(job, state=after, finished_at=now, result=dict(outcome.result), summary=outcome.summary)
+
+
+def sealed_by(outcome: Outcome, after: State) -> bytes | None:
+    """The statement that an end writes into the row; None where the one in there stays."""
+    if outcome.statement is not None and after.terminal:
+        return outcome.statement
+    # What was sealed for a commit that was never made tells nothing about another end.
+    return b"" if after.terminal and after is not State.APPLIED else None
 
 
 def by_hand(job: Job, happening: Happening, now: float) -> Job:

@@ -12,8 +12,7 @@ from ghostd.base.errors import Cannot
 APPLICATION = 0x67687374
 #: A step brings a ledger one version further. It is given a `sqlite_utils.Database` inside a transaction.
 Step = Callable[[Any], None]
-#: The step from version 1 to 2 is the first one; schema.sql always tells the newest version.
-STEPS: Sequence[Step] = ()
+_HERE = Path(__file__).parent
 
 
 class Connection(Protocol):
@@ -65,10 +64,22 @@ def _climb(connection: Connection) -> None:
 
 
 def _create(connection: Connection) -> None:
-    text = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
-    for statement in text.split(";\n"):
-        connection.execute(statement)
+    _run("schema.sql", connection)
     connection.execute(f"PRAGMA application_id = {APPLICATION}")
+
+
+def _run(file: str, connection: Connection) -> None:
+    """Run the statements of a file. A trigger's own ones end within a line, so they are not torn apart."""
+    for statement in (_HERE / file).read_text(encoding="utf-8").split(";\n"):
+        connection.execute(statement)
+
+
+def _to_version_2(database: Any) -> None:
+    _run("steps/002.sql", database.conn)
+
+
+#: The step from version 1 to 2 is the first one; schema.sql always tells the newest version.
+STEPS: Sequence[Step] = (_to_version_2,)
 
 
 def _newest() -> int:

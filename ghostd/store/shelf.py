@@ -70,6 +70,12 @@ class Shelf(Part):
     def paused(self, lane: str) -> bool:
         return self._db.one("fact", **_flag(lane)) is not None
 
+    def ended_lately(self, seconds: float) -> Sequence[Job]:
+        row = self._db.one("newest_end")
+        if row is None or row["time"] is None:
+            return ()
+        return [rows.job(found) for found in self._db.all("finished_since", since=row["time"] - seconds)]
+
     def summary_written(self, id: str) -> None:
         with self._db.write():
             self._db.all("summary_written", id=id)

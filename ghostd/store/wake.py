@@ -33,11 +33,11 @@ class DatagramBell:
 
     def _sockets(self) -> Iterator[Path]:
         try:
-            found = [path for path in self._folder.iterdir() if path.suffix == _SUFFIX]
+            names = os.listdir(self._folder)  # noqa: PTH208 - plain names: this is done for each patch
         except OSError:
             # No folder: nobody has ever waited. No descriptors left: as above.
             return
-        yield from found
+        yield from (self._folder / name for name in names if name.endswith(_SUFFIX))
 
 
 class DatagramWaiter:

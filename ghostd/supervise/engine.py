@@ -359,7 +359,8 @@ class Engine(Supervisor):  # type: ignore[misc]
             notify(f"{told}; waiting for {', '.join(open_ones)}")
         else:
             self._told_ready = True
-            notify("READY=1", told)
+            # It is told once, and who waits for it has nothing else to go by.
+            notify("READY=1", told, patience=5.0)
 
     # -- signals -----------------------------------------------------------------------------------------------------
 

@@ -124,7 +124,7 @@ UNKNOWN_GATE = patch_text("p", write_op("a", "x"), validation={"gates": ["nope"]
         ("no patch", "hello", "malformed", ""),
         ("nothing", "", "malformed", ""),
         ("an unknown format", '{"hello": 1}', "malformed", ""),
-        ("a format of a later version", '{"patch": {"id": "x", "kind": "g2o"}}', "malformed", ""),
+        ("a patch of no commands", '{"patch": {"id": "x", "kind": "g2o"}}', "malformed", ""),
         ("an alias bomb", "id: x\na: &a [1,1]\nb: [*a,*a]\n", "malformed", "anchor"),
         ("a duplicate key", '{"id": "x", "id": "y"}', "malformed", "id"),
         ("an unknown key", '{"id": "x", "content": {"mutation": []}}', "malformed", "mutations"),
@@ -140,14 +140,16 @@ UNKNOWN_GATE = patch_text("p", write_op("a", "x"), validation={"gates": ["nope"]
     ],
 )  # fmt: skip
 def test_bad_input_gets_one_clear_line_and_changes_nothing(ghost, workspace, repo, name, text, kind, told):
-    before = git(repo, "for-each-ref"), git(repo, "status", "--porcelain")
+    # All but the proof log, which tells of refusals too.
+    refs = ("for-each-ref", "refs/heads", "refs/tags")
+    before = git(repo, *refs), git(repo, "status", "--porcelain")
     ran = ghost("apply", "-", "--json", stdin=text)
     error = ran.result["error"]
     assert (ran.status, ran.result["status"], error["kind"]) == (1, "rejected", kind)
     assert error["message"].startswith("cannot ")
     assert "\n" not in error["message"]
     assert told in json.dumps(error)
-    assert (git(repo, "for-each-ref"), git(repo, "status", "--porcelain")) == before
+    assert (git(repo, *refs), git(repo, "status", "--porcelain")) == before
 
 
 @pytest.mark.parametrize(
@@ -173,11 +175,11 @@ def test_a_refusal_in_words_says_what_was_expected_and_what_was_found(ghost, wor
     assert any("expected" in line for line in lines)
 
 
-def gate(workspace: Path, **keys: Any) -> None:
-    """One gate for both lanes."""
+def gate(workspace: Path, *, sandbox: str = "best-effort", **keys: Any) -> None:
+    """One gate for lane MAIN."""
     conf = workspace / "conf" / "ghost.toml"
     rows = "\n".join(f"{key} = {json.dumps(value)}" for key, value in keys.items())
-    text = conf.read_text().replace("[lane.MAIN]", '[lane.MAIN]\ngates = ["g"]')
+    text = conf.read_text().replace("[lane.MAIN]", f'[lane.MAIN]\ngates = ["g"]\nsandbox = "{sandbox}"')
     conf.write_text(f"{text}\n[gate.g]\n{rows}\n")
 
 
@@ -195,12 +197,13 @@ def test_a_gate_sees_the_result_in_a_place_of_its_own_and_its_no_is_a_verdict(gh
         "docs/notes.txt",
         "new",
     ]
-    assert list((workspace / "state" / "worktrees").iterdir()) == []
+    left = {entry.name for entry in (workspace / "state" / "worktrees").iterdir()}
+    assert left == {"pool-0"}, "nothing but the copy that the next gate takes over"
 
 
 def test_a_gate_that_hangs_is_killed_with_its_whole_tree_and_gives_no_verdict(ghost, workspace, tmp_path):
     marker = tmp_path / "pid"
-    gate(workspace, run=f"(setsid sleep 300 & echo $! > {marker}); sleep 300", timeout="1s")
+    gate(workspace, sandbox="off", run=f"(setsid sleep 300 & echo $! > {marker}); sleep 300", timeout="1s")
     text = patch_text("slow", write_op("new", "x"), execution={"maxRetries": 0})
     ran = ghost("apply", "-", "--json", stdin=text)
     assert (ran.status, ran.result["status"], ran.result["error"]["kind"]) == (1, "failed", "gate-timeout")
@@ -208,7 +211,7 @@ def test_a_gate_that_hangs_is_killed_with_its_whole_tree_and_gives_no_verdict(gh
 
 
 def test_a_flaky_gate_passes_in_the_end_and_is_recorded_as_one(ghost, workspace, tmp_path):
-    gate(workspace, run=f"test -e {tmp_path}/second || {{ touch {tmp_path}/second; exit 1; }}")
+    gate(workspace, sandbox="off", run=f"test -e {tmp_path}/second || {{ touch {tmp_path}/second; exit 1; }}")
     ran = ghost("apply", "-", "--json", stdin=patch_text("flaky", write_op("new", "x")))
     assert ran.result["status"] == "applied"
     assert ran.result["gates"][0]["flake"] is True

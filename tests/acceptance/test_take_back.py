@@ -42,7 +42,7 @@ def test_a_rollback_is_one_commit_that_reverts_and_a_rollback_of_it_brings_the_p
         ghost("apply", "-", "--json", stdin=patch_text("c", write_op("other.txt", "x\n"))).result["status"] == "already"
     )
     assert ghost("rollback", "c", "--json").json["status"] == "reverted"
-    assert ghost("verify", "--json").json == {"ok": True, "patches": 6, "problems": []}
+    assert ghost("verify", "--json").json.items() >= {"ok": True, "patches": 6, "problems": []}.items()
 
 
 def test_a_rollback_that_others_build_on_is_blocked_and_changes_nothing(ghost, applied):

@@ -68,5 +68,5 @@ def sound(where: Path) -> bool:
     """`git fsck --strict` finds nothing at all."""
     done = subprocess.run(["git", "fsck", "--strict", "--no-dangling"], cwd=where, capture_output=True, check=False)
     complaints = [line for line in done.stderr.splitlines() if not line.startswith(b"notice: HEAD points to an unborn")]
-    assert (done.returncode, complaints) == (0, []), done.stdout
+    assert (done.returncode, complaints) == (0, []), (done.stdout, done.stderr)
     return True

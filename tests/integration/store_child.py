@@ -31,7 +31,7 @@ def churn(folder: str, name: str) -> None:
         ledger.put(new(f"{name}-{number}", body=b"x" * 3000))
         say("put", f"{name}-{number}")
         claim = ledger.claim("MAIN", name, 60.0)
-        if claim is not None and ledger.seal(claim, b"sealed", 60.0) and ledger.finish(claim, done()):
+        if claim is not None and ledger.seal_all([(claim, b"sealed")], 60.0) and ledger.finish(claim, done()):
             say("finished", claim.job.id)
 
 

@@ -18,12 +18,12 @@ STEPS = [
     ("ghostd.repo.objects", "write_tree"),
     ("ghostd.repo.commit", "write_commit"),
     ("ghostd.repo.worktree", "remember_worktree"),
-    ("ghostd.store.jobs", "Movement.seal"),
+    ("ghostd.repo.git", "Repository.flush"),
+    ("ghostd.store.jobs", "Movement.seal_all"),
     ("ghostd.repo.commit", "move"),
     ("ghostd.repo.worktree", "materialise"),
-    ("ghostd.store.history", "BranchIndex.learn"),
     ("ghostd.pipeline.summary", "write"),
-    ("ghostd.store.jobs", "Movement.finish"),
+    ("ghostd.store.jobs", "Movement.finish_all"),
 ]
 
 #: Runs `ghost apply` and dies as if by SIGKILL at the n-th call of one function: no handler, no `finally`.
@@ -85,7 +85,7 @@ def test_a_kill_at_a_durable_step(checked_out: Path, module: str, name: str, mom
     assert git(repo, "status", "--porcelain") == ""
     assert (repo / "new" / "deep").read_text() == "x\n"
     assert Path(result["summary"]).read_text().startswith("---\nid: ")
-    assert ghost(repo, "verify") == {"ok": True, "patches": 2, "problems": []}
+    assert ghost(repo, "verify").items() >= {"ok": True, "patches": 2, "problems": []}.items()
     assert not list((repo / ".git").rglob("*.lock"))
     shown = ghost(repo, "show", "p")
     assert [event["type"] for event in shown["events"]].count("ghost.patch.applied") == 1
@@ -116,7 +116,7 @@ def test_the_worktree_of_a_killed_gate_is_swept_and_its_processes_do_not_matter(
     conf = workspace / "conf" / "ghost.toml"
     pid = workspace / "pid"
     run = f"test -e {pid} && exit 0; echo $PPID > {pid}; sleep 30"
-    text = conf.read_text().replace("[lane.MAIN]", '[lane.MAIN]\ngates = ["g"]')
+    text = conf.read_text().replace("[lane.MAIN]", '[lane.MAIN]\nsandbox = "off"\ngates = ["g"]')
     conf.write_text(f"{text}\n[gate.g]\nrun = {json.dumps(run)}\n")
     argv = [sys.executable, "-I", "-m", "ghostd.cli.ghost", "apply", "-"]
     with subprocess.Popen(argv, cwd=repo, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as child:
@@ -125,8 +125,8 @@ def test_the_worktree_of_a_killed_gate_is_swept_and_its_processes_do_not_matter(
         while not pid.exists() or not pid.read_text().strip():
             assert child.poll() is None
         os.kill(child.pid, 9)
-    left = list((workspace / "state" / "worktrees").iterdir())
-    assert len(left) == 1
+    left = {entry.name for entry in (workspace / "state" / "worktrees").iterdir()}
+    assert len(left - {"pool-0"}) == 1, "the gate's home, beside its copy of the files"
     (result,) = ghost(repo, "apply", "-", stdin=PATCH)["patches"]
     assert (result["status"], result["attempts"]) == ("applied", 2)
-    assert list((workspace / "state" / "worktrees").iterdir()) == []
+    assert {entry.name for entry in (workspace / "state" / "worktrees").iterdir()} == {"pool-0"}

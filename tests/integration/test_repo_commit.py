@@ -10,10 +10,10 @@ import threading
 import time
 
 import pytest
-from repo_play import WORK, change, git, land, sound
+from repo_play import WORK, change, git, land, seal_in, sound
 
 from ghostd.base.errors import Cannot
-from ghostd.repo import commit, locks, refs
+from ghostd.repo import commit, locks, ref_file
 from ghostd.repo.git import open_repository
 from ghostd.repo.objects import tree_of, write_tree
 
@@ -207,15 +207,16 @@ def test_a_move_that_waits_sees_that_the_branch_moved(repo):
 def test_a_branch_that_moves_between_the_look_and_the_swap_is_not_moved_back(repo, opened, monkeypatch):
     first, second, third, _ = _chain(opened, repo)
     commit.move(opened, WORK, first, None)
-    look = refs.read
+    look = ref_file._read
 
-    def quick(repository, name):
-        seen = look(repository, name)
-        if seen == first:
+    def quick(path):
+        seen = look(path)
+        # Between the first look and the one under the lock.
+        if seen == first and not (repo / ".git" / f"refs/heads/{WORK}.lock").exists():
             git(repo, "update-ref", f"refs/heads/{WORK}", second)
         return seen
 
-    monkeypatch.setattr(refs, "read", quick)
+    monkeypatch.setattr(ref_file, "_read", quick)
     assert not commit.move(opened, WORK, third, first)
     assert git(repo, "rev-parse", WORK) == second
 
@@ -289,3 +290,20 @@ def test_a_full_disk_is_one_clear_line_and_changes_nothing(repo, tmp_path):
     if done.returncode in (1, 77) and not done.stdout:
         pytest.skip("needs the right to mount a small disk")
     assert done.stdout.split() == ["disk-full", "True", "True"], done.stderr
+
+
+def test_a_move_that_has_happened_is_one_whatever_the_disk_says_afterwards(opened, monkeypatch):
+    """Called a failure it would be made once more: somebody packs refs and takes the folder away at that moment."""
+    from ghostd.repo.sync import Sync
+
+    first = seal_in(opened, "p1", {b"a": b"1"})
+    tree = tree_of(opened, first)
+    second = commit.write_commit(opened, _spec(opened, tree=write_tree(opened, tree, [change(tree, b"b", b"2")])))
+    opened.flush()
+
+    def gone(*_):
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr(Sync, "names", gone)
+    assert commit.move(opened, WORK, second, first)
+    assert commit.tip(opened, WORK) == second

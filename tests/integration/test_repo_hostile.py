@@ -161,8 +161,10 @@ def _compare(opened, work):
     assert diff_stat(opened, old.oid, new.oid)["insertions"] == 1
 
 
-def _export(opened, work):
-    worktree.export(opened, tree_of(opened, commit.base(opened, WORK)).oid, work.parent / "out")
+def _take_a_copy(opened, work):
+    with worktree.pool(opened, work.parent / "copies").checkout(tree_of(opened, commit.base(opened, WORK)).oid) as copy:
+        (copy / "app.py").write_text("touched\n")
+        assert worktree.read_back(opened, copy, tree_of(opened, commit.base(opened, WORK)).oid)
 
 
 def _take_back(opened, work):
@@ -203,7 +205,7 @@ ACTS = [
     _look_for_edits,
     _mend,
     _compare,
-    _export,
+    _take_a_copy,
     _take_back,
     _read,
     _tag_and_mark,

@@ -80,12 +80,18 @@ POINTS = [
     "ghostd.repo.refs.swap",
     "ghostd.repo.materialise.index.read",
     "ghostd.repo.disk.Files.put",
+    "ghostd.repo.disk.Files.place",
     "ghostd.repo.disk.os.rename",
     "ghostd.repo.disk.Files.remove",
     "ghostd.repo.disk.Files.sync",
     "ghostd.repo.index.replace",
     "ghostd.repo.index._update",
     "ghostd.repo.index.os.utime",
+    "ghostd.repo.sync.Sync.content",
+    "ghostd.repo.sync.Sync.names",
+    "ghostd.repo.ref_file.move",
+    "ghostd.repo.ref_file.set_behind",
+    "ghostd.repo.ref_file.os.pwrite",
 ]
 
 DIE = """

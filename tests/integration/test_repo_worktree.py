@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -9,10 +10,11 @@ import threading
 from pathlib import Path
 
 import pytest
+from pygit2.enums import ObjectType
 from repo_play import WORK, change, changes, clean, git, land, put, seal_in, sound
 
-from ghostd.model.tree import Mode
-from ghostd.repo import commit, worktree
+from ghostd.model.tree import Change, Entry, File, Mode
+from ghostd.repo import commit, sync, worktree
 from ghostd.repo.git import open_repository
 from ghostd.repo.objects import tree_of, write_tree
 
@@ -438,6 +440,16 @@ def test_a_file_that_lags_is_not_taken_for_an_edit(work, opened):
     assert not _foreign(opened, {b"app.py": b"2\n"})
 
 
+def test_a_change_on_one_that_has_not_landed_yet_is_no_edit(work, opened):
+    """Patches of one group touch the same path before anything was ever noted about the files."""
+    oid = str(opened.store(ObjectType.BLOB, b"of the patch before\n"))
+    before = Entry(mode=Mode.FILE, oid=oid)
+    change = Change(path=b"app.py", before=before, after=File(mode=Mode.FILE, data=b"2\n"))
+    assert not worktree.foreign_edits(opened, work, [change])
+    (work / "app.py").write_text("a person's\n")
+    assert [edit.path for edit in worktree.foreign_edits(opened, work, [change])] == [b"app.py"]
+
+
 def test_files_written_before_a_kill_are_only_staged(work, opened):
     seal_in(opened, "one", {b"app.py": b"1\n", b"new": b"x\n"})
     (work / "app.py").write_text("1\n")
@@ -585,8 +597,6 @@ def test_a_young_lock_that_may_be_somebody_elses_is_left(work, opened):
     left = _leave_locks(work)
     worktree.mend(opened, WORK)
     assert [lock.name for lock in left if lock.exists()] == [
-        "P1.lock",
-        "P1.lock",
         "index.lock",
         "HEAD.lock",
         "packed-refs.lock",
@@ -637,3 +647,59 @@ def test_a_git_folder_on_another_disk_is_no_trouble(work, opened, monkeypatch):
     assert [path.name for path in work.iterdir() if "tmp" in path.name] != []
     assert worktree.materialise(opened, WORK) == "current"
     assert clean(work)
+
+
+# --- the disk ---------------------------------------------------------------------------------------------------
+
+
+def _waits(monkeypatch, ordered: bool) -> list[str]:
+    """What is waited for and renamed, by name, in order."""
+    seen: list[str] = []
+
+    def told(word, real, name):
+        def act(*arguments, **more):
+            seen.append(f"{word} {name(*arguments)}")
+            return real(*arguments, **more)
+
+        return act
+
+    def opened(fd, *_):
+        return Path(f"/proc/self/fd/{fd}").readlink().name
+
+    def new(_, target):
+        return os.path.basename(os.fsdecode(target))  # noqa: PTH119 - bytes, or a path, or a text
+
+    monkeypatch.setattr(sync, "_sync_file_range", told("out", sync._sync_file_range, opened))
+    monkeypatch.setattr(os, "fsync", told("fsync", os.fsync, opened))
+    for verb in ("rename", "replace"):
+        monkeypatch.setattr(os, verb, told("name", getattr(os, verb), new))
+    monkeypatch.setattr(os, "pwrite", told("ref", os.pwrite, opened))
+    monkeypatch.setattr(sync, "has_ordered_journal", lambda _folder: ordered)
+    return seen
+
+
+def _all_waits(ordered: bool) -> list[str]:
+    made = hashlib.sha1(b"docs/notes.txt").hexdigest()[:16]
+    if ordered:
+        # One wait, after the last name and before the ref.
+        return [f"out {made}", "name notes.txt", "out ghost-index", "name index", "fsync index", "ref work"]
+    files = [f"fsync {made}", "name notes.txt", "fsync docs", "fsync ghost-index", "name index", "fsync .git"]
+    return [*files, "ref work"]
+
+
+@pytest.mark.parametrize("ordered", [True, False], ids=["ordered journal", "any file system"])
+def test_the_files_are_on_the_disk_before_the_ref_tells_so(work, monkeypatch, ordered):
+    seen = _waits(monkeypatch, ordered)
+    with open_repository(work, durability="power") as opened:
+        land(opened, "one", {b"docs/notes.txt": b"1\n"})
+        seal_in(opened, "two", {b"docs/notes.txt": b"2\n"})
+        seen.clear()
+        assert worktree.materialise(opened, WORK) == "current"
+    assert seen == _all_waits(ordered)
+
+
+def test_nobody_waits_where_a_killed_process_is_all_that_is_feared(work, monkeypatch):
+    seen = _waits(monkeypatch, ordered=True)
+    with open_repository(work, durability="process") as opened:
+        land(opened, "one", {b"app.py": b"1\n"})
+    assert [what for what in seen if what.startswith(("out ", "fsync "))] == []

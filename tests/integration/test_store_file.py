@@ -124,8 +124,8 @@ def _add_colour(db) -> None:
     db["jobs"].add_column("colour", str, not_null_default="red")
 
 
-def _rebuild_jobs(db) -> None:
-    db["jobs"].transform(defaults={"priority": 2})
+def _rebuild_deliveries(db) -> None:
+    db["deliveries"].transform(defaults={"attempts": 0})
 
 
 def _rename(db) -> None:
@@ -143,12 +143,12 @@ def test_an_older_ledger_climbs_step_by_step_and_keeps_its_rows(path, monkeypatc
     ledger.journal(Origin(door="chat", source="talk.md"), b"raw")
     before = _indexes(ledger)
     ledger.close()
-    monkeypatch.setattr(schema, "STEPS", (_add_colour, _rebuild_jobs, _rename))
+    monkeypatch.setattr(schema, "STEPS", (*schema.STEPS, _add_colour, _rebuild_deliveries, _rename))
     ledger = opened(path)
-    assert ledger._file._run("PRAGMA user_version")[0][0] == 4
+    assert ledger._file._run("PRAGMA user_version")[0][0] == 1 + len(schema.STEPS)
     assert [row["colour"] for row in ledger._file._run("SELECT colour FROM jobs")] == ["red"]
     assert [row["place"] for row in ledger._file._run("SELECT place FROM journal")] == ["talk.md"]
-    assert _indexes(ledger) == before, "one_writer above all"
+    assert _indexes(ledger) == before
     loose = [row["name"] for row in ledger._file._run("PRAGMA table_list") if not row["strict"]]
     assert [name for name in loose if not name.startswith("sqlite_")] == []
     assert ledger.integrity() == []
@@ -159,12 +159,65 @@ def _indexes(ledger) -> set[str]:
     return {row["name"] for row in ledger._file._run("SELECT name FROM sqlite_schema WHERE type = 'index'")}
 
 
+def _first_ledger(path: Path) -> sqlite3.Connection:
+    """A ledger as version 1 made it, with jobs in several states and what had landed."""
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.executescript(Path(__file__).with_name("ledger_v1.sql").read_text())
+    connection.execute(f"PRAGMA application_id = {schema.APPLICATION}")
+    connection.execute("PRAGMA user_version = 1")
+    for seq, state in enumerate(("applied", "queued", "running"), 1):
+        connection.execute(
+            "INSERT INTO jobs (seq, id, kind, state, lane, repo, branch, digest, door, door_source, priority, title,"
+            " depends_on, options, received_at, owner, leased_at, lease)"
+            " VALUES (?, ?, 'patch', ?, 'MAIN', '/srv/app/.git', 'ghost/work', 'd', 'command', '', 1, 't', '[]', '{}',"
+            " 0, 'me', 1.0, 60.0)",
+            (seq, f"p{seq}", state),
+        )
+        connection.execute("INSERT INTO bodies VALUES (?, x'7b7d', x'')", (seq,))
+    connection.execute("INSERT INTO landed VALUES ('r', 'b', 1, 'o', 'p1', 'd', 'e', 'MAIN', NULL, '[]', '[]')")
+    connection.commit()
+    return connection
+
+
+def _shape(connection) -> dict[tuple[str, str], object]:
+    """Everything that a ledger is made of: the columns of its tables, and the words of the rest without the layout."""
+    named = connection.execute("SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL").fetchall()
+    tables = {
+        (kind, name): [tuple(row) for row in connection.execute(f"PRAGMA table_xinfo({name})")]
+        for kind, name, _ in named
+        if kind == "table"
+    }
+    return tables | {(kind, name): " ".join(sql.split()) for kind, name, sql in named if kind != "table"}
+
+
+def test_a_ledger_of_version_1_becomes_what_a_new_one_is_and_keeps_its_rows(path, tmp_path):
+    _first_ledger(path).close()
+    ledger = opened(path)
+    assert [job.id for job in ledger.jobs(newest_first=False)] == ["p1", "p2", "p3"]
+    (landed,) = ledger.branch_commits("r", "b")
+    assert (landed.id, landed.restores) == ("p1", None)
+    assert ledger.integrity() == []
+    fresh = opened(tmp_path / "fresh.db")
+    assert _shape(ledger._file._connection) == _shape(fresh._file._connection)
+    # One that was under way goes on under the new rule.
+    assert [job.id for job in ledger.void({"me": False})] == ["p3"]
+    ledger.close()
+    fresh.close()
+
+
+def test_the_steps_and_the_schema_are_plain_statements():
+    """They are split at each ";" that ends a line, so a trigger must not have one within."""
+    for text in (STORE / "schema.sql").read_text(), (STORE / "steps" / "002.sql").read_text():
+        assert all(sqlite3.complete_statement(part + ";") for part in text.split(";\n")[:-1])
+
+
 def test_a_step_that_fails_leaves_the_ledger_as_it_was(path, monkeypatch):
     ledger = opened(path)
     ledger.put(new("a"))
     ledger.close()
     with monkeypatch.context() as patched:
-        patched.setattr(schema, "STEPS", (_add_colour, _fails))
+        patched.setattr(schema, "STEPS", (*schema.STEPS, _add_colour, _fails))
         with pytest.raises(RuntimeError):
             opened(path)
     ledger = opened(path)

@@ -6,12 +6,12 @@ import sqlite3
 from itertools import pairwise
 
 import pytest
-from store_kit import REPO, CountingBell, StandingClock, child, claimed, done, new, types
+from store_kit import BRANCH, REPO, CountingBell, StandingClock, child, claimed, done, new, types
 
 from ghostd.base.errors import Cannot
 from ghostd.model.job import Happening, Kind, Landed, Origin, State
 from ghostd.store.db import open_ledger
-from ghostd.store.ports import Ledger
+from ghostd.store.ports import Gained, Ledger
 
 
 @pytest.fixture
@@ -253,7 +253,7 @@ def test_a_zombie_can_neither_renew_nor_seal_nor_finish(ledger, clock):
 def _is_powerless(ledger, claim) -> None:
     before = (ledger.get(claim.job.id), ledger.newest())
     assert not ledger.renew(claim, 60.0)
-    assert not ledger.seal(claim, b"late", 60.0)
+    assert not ledger.seal_all([(claim, b"late")], 60.0)
     assert ledger.finish(claim, done(Happening.REJECT)) is None
     assert (ledger.get(claim.job.id), ledger.newest()) == before
 
@@ -314,7 +314,7 @@ def test_owners_are_those_who_work(ledger):
 def test_an_end_is_written_whole_with_its_events_in_order(ledger, clock):
     ledger.put(new("a"))
     claim = claimed(ledger)
-    assert ledger.seal(claim, b"sealed", 60.0)
+    assert ledger.seal_all([(claim, b"sealed")], 60.0)
     clock.passes(2)
     told = (("ghost.patch.gate", {"name": "lint"}), ("ghost.patch.reverted", {"id": "older", "by": "a"}))
     after = ledger.finish(claim, done(result={"status": "applied", "duration_ms": 12}, commit="abc", events=told))
@@ -483,3 +483,182 @@ def test_two_processes_never_hold_the_same_branch(ledger, tmp_path, lanes):
     assert sorted(id for id, *_ in told) == sorted(f"p{number}" for number in range(60))
     assert all(earlier[1] <= later[0] for earlier, later in pairwise(held))
     assert [fence for _, _, fence in held] == list(range(1, 61))
+
+
+# Several in one hand ---------------------------------------------------------------------------------------------
+
+
+def _running(ledger, owner: str, *ids: str) -> None:
+    """Jobs in a worker's hands, by force: what the ledger itself allows, whatever a program believes."""
+    with ledger._db.write():
+        for id in ids:
+            ledger._file._run("UPDATE jobs SET state = 'running', owner = ? WHERE id = ?", (owner, id))
+
+
+def test_a_branch_belongs_to_one_owner_whatever_a_program_believes(ledger):
+    for id in ("a", "b", "c"):
+        ledger.put(new(id))
+    _running(ledger, "me", "a", "b")
+    with pytest.raises(sqlite3.IntegrityError, match="another owner"):
+        _running(ledger, "you", "c")
+    assert ledger.get("c").state is State.QUEUED
+    with pytest.raises(sqlite3.IntegrityError, match="another owner"):
+        _running(ledger, "you", "b")
+    ledger.put(new("elsewhere", branch="other"))
+    _running(ledger, "you", "elsewhere")
+
+
+def more(ledger, first, most: int = 1, fits=lambda _job: True):
+    return ledger.claim_more(first, 60.0, most=most, fits=fits)
+
+
+def test_more_jobs_come_in_their_order_and_under_fences_of_their_own(ledger, bell):
+    for n, priority in enumerate((1, 3, 1, 2)):
+        ledger.put(new(f"p{n}", priority=priority))
+    first = claimed(ledger)
+    rings = bell.rings
+    all_of_them = [first, *more(ledger, first), *more(ledger, first, 5), *more(ledger, first)]
+    assert [claim.job.id for claim in all_of_them] == ["p1", "p3", "p0", "p2"]
+    assert [claim.fence for claim in all_of_them] == [1, 2, 3, 4]
+    assert bell.rings == rings, "nobody is woken in the middle of a group"
+    assert ledger.claim("MAIN", "you", 60.0) is None
+    assert [row.id for row in ledger.void({"me": False})] == ["p0", "p1", "p2", "p3"]
+
+
+@pytest.mark.parametrize(
+    "next_one",
+    [
+        {"kind": Kind.ROLLBACK},
+        {"branch": "other"},
+        {"repo": "/srv/other/.git"},
+        {"depends_on": ("a",)},
+        {"depends_on": ("unknown",)},
+    ],
+    ids=str,
+)
+def test_what_can_not_join_is_not_passed_by(ledger, next_one):
+    ledger.put(new("a"))
+    ledger.put(new("odd", **next_one))
+    ledger.put(new("z"))
+    assert more(ledger, claimed(ledger), 3) == []
+    assert ledger.get("odd").state is State.QUEUED
+    assert ledger.get("z").state is State.QUEUED
+
+
+def test_what_does_not_fit_is_not_passed_by_either(ledger):
+    for id in ("a", "b", "odd", "c"):
+        ledger.put(new(id))
+    found = more(ledger, claimed(ledger), 5, fits=lambda job: job.id != "odd")
+    assert [claim.job.id for claim in found] == ["b"]
+    assert ledger.claim("MAIN", "me", 60.0) is None
+    ledger.finish(found[0], done())
+    assert ledger.get("c").state is State.QUEUED
+
+
+def test_more_is_not_claimed_in_a_paused_lane_nor_before_its_time(ledger, clock):
+    for id in ("a", "b"):
+        ledger.put(new(id))
+    first = claimed(ledger)
+    ledger.pause("MAIN", paused=True)
+    assert more(ledger, first) == []
+    ledger.pause("MAIN", paused=False)
+    (later,) = more(ledger, first)
+    ledger.finish(later, done(Happening.RETRY, retry_at=clock.wall() + 5))
+    assert more(ledger, first) == []
+    clock.passes(6)
+    assert more(ledger, first)[0].job.id == "b"
+
+
+def test_statements_are_sealed_all_or_none(ledger, clock):
+    for id in ("a", "b"):
+        ledger.put(new(id))
+    first = claimed(ledger, lease=10.0)
+    (second,) = more(ledger, first)
+    clock.passes(11)
+    ledger.void({})
+    assert not ledger.seal_all([(second, b"two"), (first, b"one")], 60.0)
+    assert (ledger.get("a").statement, ledger.get("b").statement) == (b"", b"")
+    assert ledger.seal_all([(second, b"two")], 60.0)
+    assert ledger.get("b").statement == b"two"
+
+
+def test_the_ends_of_a_group_and_what_the_branch_has_gained_are_one_transaction(ledger, monkeypatch):
+    for id in ("a", "b"):
+        ledger.put(new(id))
+    first = claimed(ledger)
+    (second,) = more(ledger, first)
+    ledger.learn(REPO, BRANCH, [], "tip0")
+    landed = tuple(Landed(commit=f"c{id}", id=id, digest="d", proof="e", lane="MAIN", phase=None) for id in ("a", "b"))
+    gained = Gained(repo=REPO, branch=BRANCH, before="tip0", tip="cb", landed=landed)
+    ends = [(first, done()), (second, done(Happening.REJECT))]
+    with monkeypatch.context() as patched:
+        patched.setattr(ledger, "_finished", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            ledger.finish_all(ends, gained)
+    assert (ledger.known(REPO, BRANCH), ledger.branch_commits(REPO, BRANCH)) == ("tip0", [])
+    assert [job.state for job in ledger.finish_all(ends, gained)] == [State.APPLIED, State.REJECTED]
+    assert ledger.known(REPO, BRANCH) == "cb"
+    assert [each.id for each in ledger.branch_commits(REPO, BRANCH)] == ["a", "b"]
+
+
+def test_a_gain_from_somewhere_else_is_left_to_the_next_look_at_the_branch(ledger):
+    """Somebody has learned the branch in between, or it was never read: a gap in the index would hide a commit."""
+    ledger.put(new("a"))
+    landed = (Landed(commit="ca", id="a", digest="d", proof="e", lane="MAIN", phase=None),)
+    gained = Gained(repo=REPO, branch=BRANCH, before="tip0", tip="ca", landed=landed)
+    ledger.finish_all([(claimed(ledger), done())], gained)
+    assert (ledger.known(REPO, BRANCH), ledger.branch_commits(REPO, BRANCH)) == (None, [])
+
+
+def test_a_restore_is_known_as_one(ledger):
+    landed = Landed(commit="c", id="restore-1", digest="d", proof="e", lane="MAIN", phase=None, restores="phase/P1")
+    ledger.learn(REPO, BRANCH, [landed], "c")
+    assert ledger.landed(REPO, BRANCH, "restore-1") == landed
+
+
+def test_only_what_a_redo_makes_good_is_not_synced(ledger):
+    """Asked of SQLite itself, in the middle of each movement."""
+    levels: dict[str, int] = {}
+    real = ledger._file._run
+
+    def run(sql, places=None):
+        if sql == "COMMIT":
+            levels[now] = real("PRAGMA synchronous")[0][0]
+        return real(sql, places)
+
+    ledger._file._run = run
+    now = "put"
+    ledger.put(new("a"))
+    ledger.put(new("b"))
+    now = "claim"
+    first = claimed(ledger)
+    now = "claim_more"
+    (second,) = more(ledger, first)
+    now = "renew"
+    ledger.renew(first, 60.0)
+    now = "seal"
+    ledger.seal_all([(first, b"s")], 60.0)
+    now = "learn"
+    ledger.learn(REPO, BRANCH, [], "tip")
+    now = "finish"
+    ledger.finish_all([(first, done()), (second, done())])
+    full, normal = 2, 1
+    assert levels == {
+        "put": full,
+        "claim": normal,
+        "claim_more": normal,
+        "renew": normal,
+        "seal": full,
+        "learn": normal,
+        "finish": full,
+    }
+
+
+def test_the_jobs_of_the_last_minutes_are_told_by_the_newest_end(ledger, clock):
+    assert ledger.ended_lately(60.0) == ()
+    for id in ("old", "new", "silent"):
+        ledger.put(new(id))
+        ledger.finish(claimed(ledger), done(summary="" if id == "silent" else "# told"))
+        clock.passes(100)
+    clock.passes(10_000)
+    assert [job.id for job in ledger.ended_lately(150.0)] == ["new"]

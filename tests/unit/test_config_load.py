@@ -11,6 +11,7 @@ import pytest
 from ghostd.base.errors import Cannot
 from ghostd.config import rules
 from ghostd.config.load import check, find_workspace, load
+from ghostd.config.presets import PRESETS
 from ghostd.config.problems import BadConfig
 from ghostd.model.service import RestartWhen
 
@@ -136,6 +137,24 @@ WRONG = {
     "no gate of that name": (
         "gates = ['tset']\n[gate.test]\nrun='true'\n",
         "2: lane.MAIN.gates[0]: there is no gate tset; did you mean test?",
+    ),
+    "no service of that name to watch": (
+        "services = ['wbe']\n[service.web]\ncommand='x'\n",
+        "2: lane.MAIN.services[0]: there is no service wbe; did you mean web?",
+    ),
+    "a gate without a command": (
+        "[gate.a]\ntimeout = '1m'\n",
+        "2: gate.a: has no run and no preset; one is needed",
+    ),
+    "no preset of that name": (
+        "[gate.a]\npreset = 'ruf'\n",
+        "3: gate.a.preset: expected one of "
+        + ", ".join(f'"{name}"' for name in PRESETS)
+        + ', got "ruf"; did you mean ruff?',
+    ),
+    "a loan from outside": (
+        "[gate.a]\nrun = 'x'\nborrow = ['../x']\n",
+        '4: gate.a.borrow[0]: expected a path inside the repository, got "../x"',
     ),
     "an alias that is a lane": (
         "aliases = ['DEV']\n[lane.DEV]\n",
@@ -317,7 +336,7 @@ def test_keys_of_later_versions_are_known_and_told(place):
     warned = {one.split(": ")[1] for one in problems(place, LATER, level="warning")}
     service = {"health", "watchdog", "instances", "schedule", "oneshot", "sockets", "events"}
     service |= {"log.format", "log.rotate", "log.timestamps", "ready.tcp", "limits.cpu"}
-    others = {"lane.MAIN.sandbox", "lane.MAIN.executors", "gate.g.cache", "git.tag_patches"}
+    others = {"lane.MAIN.executors"}
     assert warned == {f"service.web.{key}" for key in service} | others
 
 

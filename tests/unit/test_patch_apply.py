@@ -9,13 +9,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from memory_tree import MemoryTree, blob_id
 
-from ghostd.model.patch import Delete, Diff, Format, Insert, Match, Patch, Regex, Rename, Replace, Write
+from ghostd.model.patch import (
+    Delete,
+    Diff,
+    Format,
+    Insert,
+    Match,
+    Patch,
+    Regex,
+    Rename,
+    Replace,
+    Shell,
+    Validation,
+    Write,
+)
 from ghostd.model.tree import File, Mode
-from ghostd.patches import edits, match, overlay
-from ghostd.patches.apply import Refusal, apply
+from ghostd.patches import edits, overlay
+from ghostd.patches.apply import Refusal, apply, apply_mutations, split_at_shell
 from ghostd.patches.diff import BadDiffError, parse
 from ghostd.patches.explain import visible
-from ghostd.patches.match import find_lines, find_text, split_lines
+from ghostd.patches.match import Source, split_lines
 
 
 def patch(*mutations, **more) -> Patch:
@@ -86,8 +99,8 @@ def test_a_submodule_can_be_deleted_and_nothing_else():
     tree = MemoryTree({b"m": File(mode=Mode.GITLINK, data=b"")})
     (change,) = apply(tree, patch(Delete(path=b"m"))).changes
     assert (change.before.mode, change.after) == (Mode.GITLINK, None)
-    assert refused(tree, Rename(path=b"m", to=b"n")).kind == "unsupported-op"
-    assert refused(tree, Replace(path=b"m", search=b"x", replace=b"")).kind == "unsupported-op"
+    assert refused(tree, Rename(path=b"m", to=b"n")).kind == "submodule"
+    assert refused(tree, Replace(path=b"m", search=b"x", replace=b"")).kind == "submodule"
     assert refused(tree, Write(path=b"m/x", data=b"")).kind == "forbidden-path"
 
 
@@ -131,16 +144,6 @@ def test_many_files_take_no_quadratic_time():
     assert changes[0].after.data == text.replace(b"line", b"LINE")
 
 
-def test_the_cap_of_a_lane_is_obeyed(monkeypatch):
-    """A level above the cap is not even tried; one below it counts where the stricter ones find nothing."""
-    loose = match.Level(name="unicode", spans=lambda *_: [(0, 1)], lines=lambda *_: [0])
-    monkeypatch.setattr(match, "LEVELS", (*match.LEVELS, loose))
-    assert find_text(b"abc", b"x", cap="unicode").level == "unicode"
-    assert find_text(b"abc", b"c", cap="indent") == match.Spans(level="exact", places=((2, 3),))
-    assert find_text(b"abc", b"x", cap="whitespace").places == ()
-    assert find_lines(b"abc", [b"x"], cap="indent").places == ((0, 1),)
-
-
 LINES = [
     (b"a\nb\n", [b"b\n"], ((1, 2),)),
     (b"ab\nb\n", [b"b\n"], ((1, 2),)),
@@ -155,7 +158,9 @@ LINES = [
 
 @pytest.mark.parametrize(("data", "wanted", "places"), LINES)
 def test_lines_are_found_as_whole_lines(data, wanted, places):
-    assert find_lines(data, wanted, cap="exact").places == places
+    """Edits are at bytes; here they are counted in lines."""
+    edits = Source(data, cap="exact").block([("-", line) for line in wanted]).edits
+    assert tuple((data.count(b"\n", 0, e.start), data.count(b"\n", 0, e.start) + len(wanted)) for e in edits) == places
 
 
 @given(st.binary())
@@ -185,8 +190,9 @@ BAD_DIFFS = {
     "@@ -1 +1 @@\n a\n": "changes nothing",
     "@@ -1 +1 @@\n-a\n+b\nrest\n": "belongs to no hunk",
     "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\nrest\n@@ -3 +3 @@\n-c\n+d\n": "belongs to no hunk",
-    "diff --git a/x b/x\nnew file mode 160000\n": "mode 160000",
-    "diff --git a/x b/x\nBinary files a/x and b/x differ\n": "binary",
+    "diff --git a/x b/x\nnew file mode 040000\n": "mode 040000",
+    "diff --git a/x b/x\nBinary files a/x and b/x differ\n": "git diff --binary",
+    "diff --git a/x b/x\nindex 1..2\nGIT binary patch\nliteral 0\nHcmV?d00001\n": "full index line",
     "diff --git a/x b/y\nindex 1..2\n": "can not be told apart",
     "--- a/x\n+++ b/x\n": "nothing happens",
     "--- /dev/null\n+++ /dev/null\n@@ -0,0 +1 @@\n+x\n": "nothing happens",
@@ -218,3 +224,51 @@ def test_any_diff_is_applied_or_refused(diff, named):
         json.dumps(error.as_json())
         return
     assert tree.after(changes).files != tree.files
+
+
+def test_a_patch_with_commands_is_cut_at_each():
+    """Runs of mutations and single commands, in their order; without a command it is one run, or none."""
+    one, two, three = (Write(path=name, data=b"") for name in (b"a", b"b", b"c"))
+    make, test = Shell(run="make"), Shell(run="test")
+    assert split_at_shell(patch(one, two, make, test, three)) == ((one, two), make, test, (three,))
+    assert split_at_shell(patch(make)) == (make,)
+    assert split_at_shell(patch(one)) == ((one,),)
+    assert split_at_shell(patch()) == ()
+
+
+def test_a_patch_s_commands_are_refused_unless_the_caller_runs_them():
+    """A stage is the caller's; a command between mutations can not be applied in one go, and says so as a bug."""
+    tree = MemoryTree({b"a": b"x"})
+    staged = patch(Write(path=b"b", data=b""), validation=Validation(shell_build=("make",)))
+    with pytest.raises(Refusal) as caught:
+        apply(tree, staged)
+    assert caught.value.kind == "shell-not-allowed"
+    assert [change.path for change in apply(tree, staged, shell=True).changes] == [b"b"]
+    with pytest.raises(AssertionError):
+        apply(tree, patch(Shell(run="make")), shell=True)
+
+
+def test_mutations_that_change_nothing_are_no_refusal_by_themselves():
+    """What a command does afterwards may still change something."""
+    tree = MemoryTree({b"a": b"x"})
+    assert apply_mutations(tree, [Write(path=b"a", data=b"x")]).changes == ()
+    assert apply_mutations(tree, []).changes == ()
+
+
+def test_the_list_of_submodules_comes_with_them_and_not_without():
+    """A replay of real history writes `.gitmodules`; a patch never does."""
+    listing = patch(Write(path=b".gitmodules", data=b"[submodule]"))
+    assert refused(MemoryTree(), *listing.mutations).kind == "forbidden-path"
+    assert [change.path for change in apply(MemoryTree(), listing, submodules=True).changes] == [b".gitmodules"]
+    for path in (b".git/config", b"a/.gitmodules", b".GitModules"):
+        with pytest.raises(Refusal):
+            apply(MemoryTree(), patch(Write(path=path, data=b"")), submodules=True)
+
+
+def test_many_slow_expressions_share_their_time(monkeypatch):
+    """A patch of thousands of them would else hold up its lane for hours; the refusal tells the time that one had."""
+    slow = Regex(path=b"a", pattern="(?:a|a)+$", replacement="")
+    tree = MemoryTree({b"a": b"a" * 60 + b"!"})
+    monkeypatch.setattr(edits, "REGEX_TIME", 0.5)
+    assert "within 0.5 s" in refused(tree, slow).message
+    assert "within 0.02 s" in refused(tree, *[slow] * 1000).message

@@ -8,10 +8,23 @@ import json
 import pytest
 import rfc8785
 
-from ghostd.model.patch import Chmod, Delete, Diff, Format, Insert, Priority, Regex, Rename, Replace, Symlink, Write
+from ghostd.model.patch import (
+    Chmod,
+    Delete,
+    Diff,
+    Format,
+    Insert,
+    JsonPatch,
+    Priority,
+    Regex,
+    Rename,
+    Replace,
+    Symlink,
+    Write,
+)
 from ghostd.model.tree import Mode
 from ghostd.patches.convert import dump
-from ghostd.patches.read import Malformed, documents, from_canonical, read_document, read_patch
+from ghostd.patches.read import Malformed, documents, from_canonical, inspect, read_document, read_patch
 
 
 def unified(*mutations, **more):
@@ -43,6 +56,10 @@ MUTATIONS = [
     ({"op": "insert", **A, "line": 3}, Insert(path=b"a", data=b"x", line=3)),
     ({"op": "diff", "path": "a", "diff": "@@"}, Diff(diff=b"@@", path=b"a")),
     ({"op": "diff", "diff_b64": "QEA="}, Diff(diff=b"@@")),
+    (
+        {"op": "json", "path": "a", "patch": [{"op": "move", "from": "/a", "path": "/b~1"}]},
+        JsonPatch(path=b"a", operations=({"op": "move", "from": "/a", "path": "/b~1"},)),
+    ),
 ]  # fmt: skip
 
 
@@ -51,6 +68,11 @@ def test_every_op_becomes_its_mutation(mapping, mutation):
     assert read(unified(mapping)).mutations == (mutation,)
 
 
+def J(step):  # noqa: N802 - a constant's kind of name, for the table
+    return {"op": "json", "path": "a", "patch": [step]}
+
+
+G = {"id": "p", "execution": []}
 M, P = "content.mutations[0]", "patch.mutations[0]"
 # what is wrong, key path, words
 MISTAKES = [
@@ -60,8 +82,18 @@ MISTAKES = [
     (unified(A, validation={"runDryChecks": True}), "validation.runDryChecks", "did you mean `runDryCheck`?"),
     (unified({**A, "content": "y"}), M + ".content", "did you mean `contents`?"),
     (unified({"op": "wrote", **A}), M + ".op", "op wrote is unknown"),
-    (unified({"op": "apply_patch", "patch": "x"}), M + ".op", "op apply_patch is not supported by this version"),
-    (unified({"op": "blocks", "text": "x"}), M + ".op", "op blocks is not supported by this version"),
+    (unified({"op": "apply_patch", "patch": "x"}), M + ".patch", "is no V4A patch"),
+    (unified({"op": "blocks", "text": "x"}), M + ".text", "has no usable blocks"),
+    (unified({"op": "json", "path": "a", "patch": {}}), M + ".patch", "has to be a list"),
+    (unified({"op": "json", "path": "a", "patch": []}), M + ".patch", "must not be empty"),
+    (unified({"op": "json", "path": "a", "patch": [{"path": "/a"}]}), M + ".patch[0]", "`op` is missing"),
+    (unified(J({"op": "put", "path": "/a"})), M + ".patch[0].op", "one of add, remove, replace, move, copy, test"),
+    (unified(J({"op": "add", "path": "/a"})), M + ".patch[0]", "`value` is missing"),
+    (unified(J({"op": "move", "path": "/a"})), M + ".patch[0]", "`from` is missing"),
+    (unified(J({"op": "remove", "path": "/a", "value": 1})), M + ".patch[0].value", "unknown key"),
+    (unified(J({"op": "remove", "path": "a"})), M + ".patch[0].path", "no JSON pointer"),
+    (unified(J({"op": "copy", "from": "/~2", "path": "/a"})), M + ".patch[0].from", "~0 or ~1"),
+    (unified(J({"op": "remove", "path": "/a" * 65})), M + ".patch[0].path", "more than 64 parts"),
     (unified(A, {"path": "a"}), "content.mutations[1]", "`contents` is missing"),
     (unified("x"), M, "has to be a mapping"),
     (unified({**A, "mode": 420}), M + ".mode", "has to be a text"),
@@ -108,7 +140,18 @@ MISTAKES = [
     ({"id": "p", "mutations": [], "runDryCheck": 1}, "runDryCheck", "true or false"),
     ({"blockId": "a b", "mutations": []}, "blockId", "is no id"),
     ({"blockId": "p"}, "", "`mutations` is missing"),
-    ({"patch": {"id": "p", "kind": "x", "preflight": []}}, "patch", "g2o format is not supported by this version"),
+    ({"patch": {"kind": "test", "execution": []}}, "", "`id` is missing"),
+    ({"patch": {"id": "p", "kind": "test"}}, "patch", "`execution` is missing"),
+    ({"patch": {"id": "p", "kind": "test", "execution": [1]}}, "patch.execution[0]", "has to be a mapping"),
+    ({"patch": {"id": "p", "kind": "test", "execution": [""]}}, "patch.execution[0]", "empty"),
+    ({"patch": {"id": "p", "kind": "test", "execution": 1}}, "patch.execution", "has to be a list"),
+    ({"patch": {"id": "p", "kind": "test", "preflight": 1}}, "patch.preflight", "has to be a list"),
+    ({"patch": {**G, "kind": 1}}, "patch.kind", "has to be a text"),
+    ({"patch": {"id": "p", "kind": "test", "command": []}}, "patch.command", "unknown key"),
+    ({"patch": {"id": "p", "kind": "test"}, "id": "p"}, "id", "did you mean `patch.id`?"),
+    ({"patch": {**G, "options": {"dryRun": True}}}, "patch.options.dryRun", "apply --dry-run"),
+    ({"patch": {**G, "options": {"timeoutMs": "5"}}}, "patch.options.timeoutMs", "whole number"),
+    ({"patch": {**G, "options": {"timeout": 5}}}, "patch.options.timeout", "did you mean `timeoutMs`?"),
     ({"id": "p", "something": "else"}, "", "no known patch format"),
 ]  # fmt: skip
 
@@ -170,10 +213,15 @@ def test_every_key_of_the_native_format_arrives():
 def test_what_means_nothing_is_a_warning():
     """Known keys of the older formats change nothing and are told; retries are counted by ghost."""
     executor = {"id": "p", "mutations": [A], "autoExecute": True, "execution": {"onReloadHang": 1, "retryCount": 2}}
-    patch = read(
-        {**executor, "preCommit": {"backup": True}, "metadata": {"anything": {"deep": 1}}, "final": {"summary": "x"}}
-    )
-    told = {warning.path: warning.line for warning in patch.warnings}
+    mapping = {
+        **executor,
+        "preCommit": {"backup": True},
+        "metadata": {"anything": {"deep": 1}},
+        "final": {"summary": "x"},
+    }
+    (report,) = inspect(json.dumps(mapping, indent=1).encode())
+    told = {warning.path: warning.line for warning in report.patch.warnings}
+    assert [warning.path for warning in read(mapping).warnings] == list(told)
     assert told.keys() == {
         "autoExecute",
         "execution.onReloadHang",

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from ghostd.model.patch import Format
+from ghostd.patches import strict_yaml
 from ghostd.patches.convert import convert, dump
-from ghostd.patches.read import Recognition, inspect, read_patch, recognised
+from ghostd.patches.fields import MOST_TOLD
+from ghostd.patches.read import Malformed, Recognition, inspect, read_patch, recognised
 
 CORPUS = Path(__file__).resolve().parents[3] / "shared" / "corpus" / "original"
 EXPECTED = json.loads((CORPUS / "expected.json").read_text()) if CORPUS.is_dir() else {}
@@ -69,6 +71,19 @@ content:
         @@ -1 +1 @@
         -a
         +b
+    - op: apply_patch
+      patch: |
+        *** Begin Patch
+        *** Delete File: ../up
+        *** End Patch
+    - op: diff
+      diff: |
+        diff --git a/m b/m
+        new file mode 160000
+        --- /dev/null
+        +++ b/m
+        @@ -0,0 +1 @@
+        +Subproject commit 1234567890123456789012345678901234567890
     - {op: shell, run: make}
 validation:
   shell: [pytest]
@@ -84,13 +99,15 @@ def test_a_report_foresees_what_applying_would_refuse():
         ("error", 6, f"{where}[2].target"),
         ("error", 7, f"{where}[3].diff"),
         ("error", 9, f"{where}[4].diff"),
-        ("error", 15, f"{where}[5].run"),
-        ("error", 17, "validation.shell"),
+        ("error", 16, f"{where}[5].patch"),
+        ("error", 21, f"{where}[6].diff"),
+        ("error", 28, f"{where}[7].run"),
+        ("error", 30, "validation.shell"),
     ]
 
 
 def test_commands_are_a_warning_where_the_lane_allows_them():
-    """They are still told, for nothing can run them safely yet."""
+    """They are still told, for where no sandbox is there nothing runs them."""
     text = b'{"id": "p", "mutations": [], "validate": {"shell": "pytest"}}'
     assert problems(text) == [("error", 1, "validate.shell")]
     assert problems(text, allow_shell=True) == [("warning", 1, "validate.shell")]
@@ -152,3 +169,33 @@ def test_which_blocks_are_patches(text, expected):
 def test_a_block_over_the_limit_is_still_seen():
     """It is answered as malformed, not passed over."""
     assert recognised(b'{"target_file": "a", "patch": "' + b"x" * 2_000_000 + b'"}') is BROKEN
+
+
+def test_a_stage_is_told_by_the_name_that_the_text_has_for_it():
+    """In each format, the key that holds the commands, with its line."""
+    assert problems(b'{"id": "p", "mutations": [],\n "preMutationValidation": {"shell": "a"}}') == [
+        ("error", 2, "preMutationValidation.shell")
+    ]
+    g2o = b'{"patch": {"id": "p",\n "preflight": ["a"],\n "execution": ["b"],\n "validation": ["c"]}}'
+    assert problems(g2o) == [
+        ("error", 3, "patch.execution[0]"),
+        ("error", 2, "patch.preflight"),
+        ("error", 4, "patch.validation"),
+    ]
+
+
+def test_a_slow_yaml_reader_is_told(monkeypatch):
+    """Where PyYAML has no libyaml everything works, and lint says why it is slow; JSON is not concerned."""
+    assert problems(b"id: p\nmutations: []\n") == []
+    monkeypatch.setattr(strict_yaml, "NATIVE", False)
+    assert problems(b"id: p\nmutations: []\n") == [("warning", 1, "")]
+    assert problems(b'{"id": "p", "mutations": []}') == []
+
+
+def test_only_so_many_problems_are_told():
+    """A text of thousands of mistakes was never meant so, and its report stays readable."""
+    (report,) = inspect(json.dumps({"id": "p", "mutations": [{"op": "x"}] * 5000}).encode())
+    assert len(report.problems) == MOST_TOLD + 1
+    assert report.problems[-1].message.startswith("no more than")
+    with pytest.raises(Malformed, match="and 4999 more"):
+        read_patch(json.dumps({"id": "p", "mutations": [{"op": "x"}] * 5000}).encode())

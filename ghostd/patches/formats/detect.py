@@ -7,7 +7,7 @@ from typing import Any
 
 from ghostd.model.patch import Format
 from ghostd.patches.fields import Findings
-from ghostd.patches.formats import executor, unified, webhook
+from ghostd.patches.formats import executor, g2o, unified, webhook
 
 Detector = Callable[[Mapping[str, Any]], bool]
 Translator = Callable[[Mapping[str, Any], Findings], dict[str, Any]]
@@ -16,22 +16,17 @@ Translator = Callable[[Mapping[str, Any], Findings], dict[str, Any]]
 DETECTORS: tuple[tuple[Format, Detector], ...] = (
     (Format.UNIFIED, unified.detect),
     (Format.EXECUTOR, executor.detect),
+    (Format.G2O, g2o.detect),
     (Format.WEBHOOK, webhook.detect),
 )
 TRANSLATORS: Mapping[Format, Translator] = {
     Format.UNIFIED: lambda mapping, _found: dict(mapping),
     Format.WEBHOOK: webhook.to_unified,
     Format.EXECUTOR: executor.to_unified,
+    Format.G2O: g2o.to_unified,
 }
 
 
 def detect(mapping: Mapping[str, Any]) -> Format | None:
     """The format of a mapping that is meant as a patch, None of any other."""
     return next((form for form, fits in DETECTORS if fits(mapping)), None)
-
-
-def is_g2o(mapping: Mapping[str, Any]) -> bool:
-    """True where a mapping is a patch in the g2o format, which a later version reads."""
-    patch = mapping.get("patch")
-    inside = ("kind", "preflight", "execution", "validation", "options")
-    return isinstance(patch, dict) and "id" in patch and any(key in patch for key in inside)

@@ -57,9 +57,18 @@ def _named(mapping: Mapping[str, Any], found: Findings) -> Mapping[str, Any]:
 
 def _keep(raised: Raised, key: str) -> None:
     if key == "final":
-        raised.top.section(key).only(_FINAL)
+        final = raised.top.section(key)
+        final.only(_FINAL)
+        _describe(raised, final.value.get("git"))
     raised.kept[key] = raised.top.value[key]
     raised.note((key,), "kept as a note, without meaning: ghost does this itself")
+
+
+def _describe(raised: Raised, git: Any) -> None:
+    """The message that the patch has for its commit is its description where it has no other."""
+    message = git.get("commit") if isinstance(git, dict) else None
+    if isinstance(message, str) and not raised.metadata.get("description") and "description" not in raised.kept:
+        raised.metadata["description"] = message
 
 
 def _mutation(raised: Raised, section: Section) -> None:

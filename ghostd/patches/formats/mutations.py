@@ -8,10 +8,13 @@ from dataclasses import dataclass
 import regex
 
 from ghostd.model.patch import (
+    ApplyPatch,
+    Blocks,
     Chmod,
     Delete,
     Diff,
     Insert,
+    JsonPatch,
     Mutation,
     Regex,
     Rename,
@@ -21,14 +24,15 @@ from ghostd.model.patch import (
     Write,
 )
 from ghostd.model.tree import Mode
+from ghostd.patches import blocks, v4a
 from ghostd.patches.fields import Section
+from ghostd.patches.json_edit import NEEDS
+from ghostd.patches.json_pointer import pointer_flaw
 
 MODES: Mapping[str, Mode] = {"0644": Mode.FILE, "0755": Mode.EXECUTABLE}
 MAX_COUNT = 1_000_000
 #: A longer expression is a mistake or an attack on its compiler.
 MAX_PATTERN = 10_000
-#: Known to the contract, and not to this version.
-LATER = frozenset({"apply_patch", "blocks", "json"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +47,6 @@ def read_mutation(section: Section) -> Mutation | None:
     """The mutation that a mapping means; None where something about it was noted."""
     name = section.get("op", str) if "op" in section.value else "write"
     if name is None:
-        return None
-    if name in LATER:
-        section.error("op", f"op {name} is not supported by this version")
         return None
     if name not in OPS:
         section.error("op", f"op {name[:100]} is unknown; known are {', '.join(OPS)}")
@@ -132,6 +133,55 @@ def _diff(section: Section) -> Mutation | None:
     return Diff(diff=diff, path=path) if diff is not None else None
 
 
+def _json(section: Section) -> Mutation | None:
+    path = _path(section)
+    section.get("patch", list, required=True)
+    steps = section.sections("patch")
+    before = len(section.found.errors)
+    for step in steps:
+        _json_step(step)
+    if section.value.get("patch") == []:
+        section.error("patch", "must not be empty")
+    if path is None or not steps or len(section.found.errors) > before:
+        return None
+    return JsonPatch(path=path, operations=tuple(step.value for step in steps))
+
+
+def _json_step(step: Section) -> None:
+    """One operation of RFC 6902: note what is wrong with it."""
+    name = step.text("op", required=True)
+    if name is not None and name not in NEEDS:
+        step.error("op", f"has to be one of {', '.join(NEEDS)}")
+    needed = NEEDS.get(name or "")
+    step.only({"op", "path", *(NEEDS.values() if name not in NEEDS else (needed,))} - {None})
+    if needed is not None and needed not in step.value:
+        step.found.error(step.path, f"`{needed}` is missing")
+    step.text("path", required=True)
+    for key in {"path", "from"} & step.value.keys():
+        pointer = step.text(key) if key == "from" else step.value[key]
+        if isinstance(pointer, str) and (flaw := pointer_flaw(pointer)):
+            step.error(key, f"is no JSON pointer: it {flaw}")
+
+
+def _apply_patch(section: Section) -> Mutation | None:
+    text = _sound(section, "patch", v4a.check)
+    return ApplyPatch(patch=text) if text is not None else None
+
+
+def _blocks(section: Section) -> Mutation | None:
+    text = _sound(section, "text", blocks.check)
+    return Blocks(text=text) if text is not None else None
+
+
+def _sound(section: Section, key: str, flaw: Callable[[bytes], str | None]) -> bytes | None:
+    """The bytes of a text in which nothing is amiss."""
+    text = section.text(key, required=True, empty=False)
+    problem = None if text is None else flaw(text.encode())
+    if problem:
+        section.error(key, problem)
+    return None if text is None or problem else text.encode()
+
+
 def _shell(section: Section) -> Mutation | None:
     run = section.text("run", required=True, empty=False)
     return Shell(run=run) if run is not None else None
@@ -164,5 +214,8 @@ OPS: Mapping[str, Op] = {
     "regex": Op(_PATH | {"pattern", "replacement", "count"}, _regex),
     "insert": Op(_PATH | _CONTENTS | {"after", "before", "line"}, _insert),
     "diff": Op(_PATH | {"diff", "diff_b64"}, _diff),
+    "json": Op(_PATH | {"patch"}, _json),
+    "apply_patch": Op(frozenset({"patch"}), _apply_patch),
+    "blocks": Op(frozenset({"text"}), _blocks),
     "shell": Op(frozenset({"run"}), _shell),
 }

@@ -7,9 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import rfc8785
-
-from ghostd.model.patch import Execution, Format, Mutation, Patch, Priority, Rename, Validation, Write
+from ghostd.model.patch import Execution, Format, Mutation, Patch, Priority, Rename, Shell, Validation, Write
+from ghostd.patches import canonical
 from ghostd.patches.fields import Findings, Section
 from ghostd.patches.formats.mutations import read_mutation
 from ghostd.patches.formats.relative import relative
@@ -74,7 +73,7 @@ def read(mapping: Mapping[str, Any], found: Findings, form: Format, prefixes: Se
     _check_target(target, mutations)
     validation, execution = _validation(top.section("validation")), _execution(top.section("execution"))
     told = {key: metadata.text(key) or "" for key in ("description", "author", "session")}
-    canonical = b"" if found.errors else rfc8785.dumps(whole)
+    body = b"" if found.errors else canonical.dumps(whole)
     return (
         None
         if found.errors
@@ -82,8 +81,8 @@ def read(mapping: Mapping[str, Any], found: Findings, form: Format, prefixes: Se
             id=name,
             format=form,
             mutations=mutations,
-            canonical=canonical,
-            digest=hashlib.sha256(canonical).hexdigest(),
+            canonical=body,
+            digest=hashlib.sha256(body).hexdigest(),
             lane=target.text("lane") or None,
             role=target.text("role"),
             description=told["description"],
@@ -157,7 +156,7 @@ def _check_target(target: Section, mutations: tuple[Mutation, ...]) -> None:
         if key not in target.value or target.found.errors:
             continue
         named = {target.text(key)} if key == "file" else set(target.texts(key))
-        paths = {each.path for each in mutations if not hasattr(each, "run")}
+        paths = {getattr(each, "path", None) for each in mutations if not isinstance(each, Shell)}
         known = {path.decode("utf-8", "replace") for path in paths if path is not None}
         targets = {each.to.decode("utf-8", "replace") for each in mutations if isinstance(each, Rename)}
         # A diff of several files and a command name their paths elsewhere.

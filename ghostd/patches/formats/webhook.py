@@ -9,6 +9,8 @@ from ghostd.patches.fields import Findings, Section
 from ghostd.patches.formats.flat import COMMON, Raised, lowered
 
 KEYS = COMMON | {"target_file", "patch"}
+#: Operations that name their files themselves.
+_PATHLESS = ("diff", "shell", "apply_patch", "blocks")
 
 
 def detect(mapping: Mapping[str, Any]) -> bool:
@@ -59,7 +61,7 @@ def _several(raised: Raised, patch: Section) -> None:
     for section in patch.sections("mutations"):
         mutation = dict(section.value)
         mutation = mutation if "op" in mutation else {"op": "write", **mutation}
-        pathless = mutation["op"] in ("diff", "shell") or "path_b64" in mutation
+        pathless = mutation["op"] in _PATHLESS or "path_b64" in mutation
         if file is not None and "path" not in mutation and not pathless:
             mutation["path"] = file
         raised.add(mutation, section.path)

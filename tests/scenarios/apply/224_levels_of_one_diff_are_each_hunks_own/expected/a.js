@@ -1,0 +1,5 @@
+ONE
+  two
+  22
+three 
+33

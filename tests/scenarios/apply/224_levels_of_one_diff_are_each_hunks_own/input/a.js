@@ -1,0 +1,5 @@
+one
+  two
+  2
+three 
+3

@@ -1,0 +1,4 @@
+function f() {
+  // it’s
+  stop()
+}
