@@ -1,5 +1,5 @@
-# The ten verbs that one uses daily.
-.PHONY: test fast lint types fmt lock audit demo bench clean
+# The verbs that one uses daily.
+.PHONY: test fast lint types fmt lock audit demo chaos bench clean
 
 test:  ## everything that there is to check
 	bin/test
@@ -32,8 +32,14 @@ audit: .venv/stamp.dev  ## known weaknesses of what we pin
 demo:
 	bin/ghost demo
 
-bench: .venv/stamp.dev
-	for script in bench/*.py; do .venv/bin/python "$$script" || exit 1; done
+chaos: .venv/stamp.dev  ## stop every operation at every system call, and cut the power there: about half an hour
+	.venv/bin/python tests/chaos/run.py $(ARGS)
+	.venv/bin/python tests/chaos/power.py $(if $(findstring --every,$(ARGS)),$(ARGS))
+
+bench: .venv/stamp.dev  ## those benchmarks that need no argument; bench/README.md has all
+	for name in apply engine gates latency pool read sandbox startup; do \
+		.venv/bin/python "bench/$$name.py" || exit 1; \
+	done
 
 clean:  ## back to a fresh checkout; state/ and its ledger stay
 	rm -rf .venv .ruff_cache .mypy_cache .pytest_cache .import_linter_cache .hypothesis dist build
