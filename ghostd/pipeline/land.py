@@ -293,7 +293,8 @@ def _gained(shop: Workshop, repo: Repository, branch: str, ready: Sequence[tuple
     if not ready:
         return None
     before = ready[0][1].base
-    if before is None:
+    if before is None or shop.ledger.known(repo.identity, branch) != before:
+        # The branch is new, or somebody else had moved it: there is more to read than our own.
         learn(shop, repo, branch)
         return None
     landed = tuple(member.landed for member, _ in ready if member.landed is not None)
