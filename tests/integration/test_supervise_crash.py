@@ -58,7 +58,7 @@ def test_no_line_is_lost_while_there_is_no_engine(daemon):
 def test_what_ended_while_there_was_no_engine_is_told_with_its_status(daemon):
     made = daemon(
         service("killed", restart=RestartWhen.NEVER),
-        shell("left", "sleep 1.5; echo bye; exit 6", restart=RestartWhen.NEVER),
+        shell("left", "sleep 3; echo bye; exit 6", restart=RestartWhen.NEVER),
     )
     made.kill()
     os.kill(_pid_of(made, "killed"), signal.SIGKILL)
